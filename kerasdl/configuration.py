@@ -1,0 +1,54 @@
+"""A run's configuration: every argument as resolved, JSON-able, printed for people, written so that it is never half there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# Recorded beside the arguments; a recipe accepts them back and ignores them.
+RECORDED = ("versions", "hardware")
+
+
+def jsonable(value: Any) -> Any:
+    """Return `value` as JSON can hold it: tuples become lists, Keras objects their serialized form, paths strings."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "get_config"):
+        import keras
+
+        return keras.saving.serialize_keras_object(value)
+    return value
+
+
+def describe(config: Mapping[str, Any]) -> str:
+    """Return the configuration as text, one `name = value` a line, the recorded facts last."""
+    width = max(map(len, config))
+    lines = [f"  {name:<{width}} = {value!r}" for name, value in config.items() if name not in RECORDED]
+    recorded = [
+        f"  {name:<{width}} : {', '.join(f'{key} {fact}' for key, fact in config[name].items())}"
+        for name in RECORDED
+        if config.get(name)
+    ]
+    return "\n".join([*lines, *recorded])
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file beside its place and rename it, so that it is whole or not there."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(beside, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON in the way of :func:`write_text`."""
+    write_text(path, json.dumps(jsonable(value), indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,10 @@
+"""Data of any source as one :class:`Dataset`: train, validation and test splits with their shapes and class names.
+
+Importing this package costs NumPy only; TensorFlow and scikit-learn are imported by the functions that need them.
+"""
+
+from kerasdl.data.dataset import Dataset, Split
+from kerasdl.data.evaluation import class_weights, load_split
+from kerasdl.data.loading import load
+
+__all__ = ["Dataset", "Split", "class_weights", "load", "load_split"]

@@ -1,0 +1,105 @@
+"""What loading data ends in: :class:`Split` and :class:`Dataset`. Plain NumPy, nothing about where data comes from."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+CHUNK = 256
+"""Images that are read, converted or hashed at a time: bounds the memory used beside the data itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The examples of one split.
+
+    Args:
+        inputs: Images of shape (count, height, width, channels), uint8; a memory map when they are large.
+        targets: Class indices of shape (count,), int64.
+
+    Example:
+        >>> images, classes = dataset.train.batch(np.arange(32))
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the inputs and targets at `indices`, in that order, in memory."""
+        return np.asarray(self.inputs[indices]), self.targets[indices]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Three splits and all that a model must know about them.
+
+    Args:
+        name: Short and safe as the name of a folder.
+        kind: What the inputs are: "images".
+        train: The examples to learn from.
+        validation: The examples to choose by.
+        test: The examples that are looked at once, at the end.
+        class_names: The name of each class; class `i` of the targets is `class_names[i]`.
+        source: How to load it again: what the user gave, or "arrays" or "tf.data" when it came from memory.
+
+    Example:
+        >>> dataset = kerasdl.data.load("digits")
+        >>> dataset.input_shape, dataset.num_classes
+        ((8, 8, 1), 10)
+    """
+
+    name: str
+    kind: str
+    train: Split
+    validation: Split
+    test: Split
+    class_names: tuple[str, ...]
+    source: str
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The three splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of examples in each split."""
+        return {name: len(split) for name, split in self.splits.items()}
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        height, width, channels = self.train.inputs.shape[1:]
+        return int(height), int(width), int(channels)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.class_names)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the class names and of every split's shapes and content, in hex."""
+        digest = hashlib.sha256(repr(self.class_names).encode())
+        for name, split in self.splits.items():
+            digest.update(repr((name, split.inputs.shape)).encode())
+            for start in range(0, len(split), CHUNK):
+                digest.update(split.inputs[start : start + CHUNK].tobytes())
+            digest.update(split.targets.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def describe(self) -> str:
+        """Return two lines for a person: the size and the classes, and how many examples each split has."""
+        height, width, channels = self.input_shape
+        names = ", ".join(self.class_names[:10]) + (", ..." if self.num_classes > 10 else "")
+        counts = ", ".join(f"{name} {count}" for name, count in self.counts.items())
+        return (
+            f"{self.name}: {sum(self.counts.values())} {self.kind} of {height} x {width} x {channels}; "
+            f"{self.num_classes} classes: {names}\n{counts}"
+        )

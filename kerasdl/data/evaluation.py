@@ -1,0 +1,82 @@
+"""What training and measuring need of data beside the splits: data to measure a finished model on, and class weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerasdl.data.dataset import Dataset, Split
+from kerasdl.data.labels import read_labels
+from kerasdl.data.sources import find
+from kerasdl.data.splitting import materialise
+from kerasdl.errors import InputError, nearest
+
+
+def load_split(data: Any, *, class_names: Sequence[str], input_shape: tuple[int, int, int]) -> Split:
+    """Load data to measure a model on: the source's test split if it has one, else all of it.
+
+    Args:
+        data: Data of any kind that :func:`kerasdl.data.load` takes.
+        class_names: The model's classes. Labels are their names; integers without names are their indices.
+        input_shape: Height, width and channels that all images are converted to.
+
+    Raises:
+        InputError: When the data cannot be read or have labels that the model does not know.
+    """
+    if isinstance(data, Dataset):
+        labels = np.array(data.class_names)[data.test.targets]
+        return Split(data.test.inputs, _to_indices(labels, class_names))
+    found = find(data)
+    images = found.images.get("test", found.images["train"])
+    part = images.open(input_shape)
+    labels, _ = read_labels(part.labels, what="labels")
+    if found.class_names is not None and labels.dtype.kind == "i":
+        labels = np.array(found.class_names)[labels]
+    return Split(materialise(part, np.arange(len(labels))), _to_indices(labels, class_names))
+
+
+def _to_indices(labels: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
+    names = {name: index for index, name in enumerate(class_names)}
+    if labels.dtype.kind == "i" and not all(str(label) in names for label in np.unique(labels)):
+        names = {str(index): index for index in range(len(class_names))}
+    unknown = [label for label in np.unique(labels) if str(label) not in names]
+    if unknown:
+        raise InputError(
+            "labels",
+            received=f"the class {str(unknown[0])!r}",
+            expected=f"classes of the model: {', '.join(class_names[:10])}",
+            mend=nearest(str(unknown[0]), class_names),
+        )
+    return np.array([names[str(label)] for label in labels], dtype=np.int64)
+
+
+def class_weights(dataset: Dataset, weights: str | Mapping[str, float] | None) -> dict[int, float] | None:
+    """Return the weight of each class index in the loss.
+
+    Args:
+        dataset: Its training targets are counted.
+        weights: "balanced" for weights inverse to the classes' frequencies, 1 on average over the examples; or the weight of
+            classes by name, 1 for those not named; or None.
+
+    Raises:
+        InputError: For a class that the dataset does not have.
+    """
+    if weights is None:
+        return None
+    if isinstance(weights, str):
+        counts = np.bincount(dataset.train.targets, minlength=dataset.num_classes)
+        present = counts > 0
+        balanced = len(dataset.train) / (present.sum() * np.maximum(counts, 1))
+        return {index: float(weight) for index, weight in enumerate(np.where(present, balanced, 1.0))}
+    named = {str(name): float(weight) for name, weight in weights.items()}
+    for name in named:
+        if name not in dataset.class_names:
+            raise InputError(
+                "class_weight",
+                received=f"the class {name!r}",
+                expected=f"classes of {dataset.name}: {', '.join(dataset.class_names[:10])}",
+                mend=nearest(name, dataset.class_names),
+            )
+    return {index: named.get(name, 1.0) for index, name in enumerate(dataset.class_names)}

@@ -1,0 +1,6 @@
+"""Diagnosis: what is wrong with a training, its evidence in numbers, and the keyword arguments that mend it."""
+
+from kerasdl.diagnostics.curves import Finding, diagnose_classifier
+from kerasdl.diagnostics.report import write_report
+
+__all__ = ["Finding", "diagnose_classifier", "write_report"]

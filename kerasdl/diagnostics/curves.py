@@ -1,0 +1,155 @@
+"""Findings that follow from losses and accuracies: overfitting, underfitting, divergence, a trivial baseline as good.
+
+Shares are compared by the Wilson score interval (Wilson 1927, doi:10.1080/01621459.1927.10502953), so that a gap counts
+only when the number of examples behind it makes it more than chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+# Two-sided 95 %.
+Z = 1.96
+# Below this share of examples a proven gap between training and validation is not worth a remedy.
+SMALLEST_GAP = 0.03
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a training.
+
+    Args:
+        name: For example "overfitting".
+        evidence: The numbers it rests on.
+        advice: One plain sentence.
+        remedy: Keyword arguments for the same recipe's `train`.
+    """
+
+    name: str
+    evidence: dict[str, float]
+    advice: str
+    remedy: dict[str, Any]
+
+    def __str__(self) -> str:
+        evidence = ", ".join(f"{name} {value:.4g}" for name, value in self.evidence.items())
+        remedy = ", ".join(f"{name}={value!r}" for name, value in self.remedy.items())
+        return f"{self.name}: {self.advice} Evidence: {evidence}. Remedy: {remedy}."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding as plain values for JSON."""
+        return asdict(self)
+
+
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a share observed on `count` examples."""
+    centre = (share + Z * Z / (2 * count)) / (1 + Z * Z / count)
+    half = Z / (1 + Z * Z / count) * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def diagnose_classifier(
+    *,
+    history: Mapping[str, Sequence[float]],
+    config: Mapping[str, Any],
+    train_accuracy: float,
+    train_count: int,
+    validation_accuracy: float,
+    validation_count: int,
+    class_shares: Sequence[float],
+) -> list[Finding]:
+    """Diagnose a classifier's training.
+
+    Args:
+        history: Curves by name, one number an epoch; "loss" and "val_loss" are read.
+        config: The recipe's resolved arguments, which the remedies start from.
+        train_accuracy: Share right on training examples, measured in inference mode with the final weights.
+        train_count: How many training examples that share was measured on.
+        validation_accuracy: The same on validation examples.
+        validation_count: How many there were.
+        class_shares: Share of each class among the validation examples.
+
+    Returns:
+        The findings, the most serious first; empty when nothing is wrong.
+    """
+    checks = (
+        _diverged(history, config),
+        _baseline(validation_accuracy, validation_count, class_shares, config),
+        _overfitting(train_accuracy, train_count, validation_accuracy, validation_count, config),
+        _underfitting(history, train_accuracy, train_count, config),
+    )
+    return [finding for finding in checks if finding is not None]
+
+
+def _diverged(history: Mapping[str, Sequence[float]], config: Mapping[str, Any]) -> Finding | None:
+    loss = np.asarray(history["loss"], dtype=float)
+    if np.isfinite(loss).all() and loss[-1] <= 2 * loss[0]:
+        return None
+    rate = config.get("learning_rate")
+    return Finding(
+        "diverged",
+        {"first_loss": float(loss[0]), "last_loss": float(loss[-1])},
+        "The loss grew instead of falling: the learning rate is too high.",
+        {"learning_rate": rate / 10, "gradient_clip": 1.0} if rate else {"gradient_clip": 1.0},
+    )
+
+
+def _baseline(accuracy: float, count: int, class_shares: Sequence[float], config: Mapping[str, Any]) -> Finding | None:
+    majority = max(class_shares)
+    low, _ = wilson_interval(accuracy, count)
+    if low > majority:
+        return None
+    return Finding(
+        "no_better_than_majority",
+        {"validation_accuracy": accuracy, "lower_bound": low, "majority_share": majority, "examples": count},
+        "Always answering the most frequent class would do as well.",
+        {"epochs": 2 * config["epochs"], "class_weight": "balanced"},
+    )
+
+
+def _overfitting(
+    train_accuracy: float, train_count: int, accuracy: float, count: int, config: Mapping[str, Any]
+) -> Finding | None:
+    _, high = wilson_interval(accuracy, count)
+    low, _ = wilson_interval(train_accuracy, train_count)
+    gap = train_accuracy - accuracy
+    if low <= high or gap < SMALLEST_GAP:
+        return None
+    dropout = config.get("dropout") or 0.0
+    return Finding(
+        "overfitting",
+        {
+            "train_accuracy": train_accuracy,
+            "validation_accuracy": accuracy,
+            "gap": gap,
+            "gap_beyond_chance": low - high,
+            "validation_examples": count,
+        },
+        "The model knows its training examples better than new ones; regularize it or give it more data.",
+        {
+            "dropout": round(min(0.6, dropout + 0.2), 2),
+            "weight_decay": max(0.01, 2 * (config.get("weight_decay") or 0.0)),
+            "early_stopping": max(3, config["epochs"] // 5),
+        },
+    )
+
+
+def _underfitting(
+    history: Mapping[str, Sequence[float]], train_accuracy: float, train_count: int, config: Mapping[str, Any]
+) -> Finding | None:
+    val_loss = np.asarray(history["val_loss"], dtype=float)
+    _, high = wilson_interval(train_accuracy, train_count)
+    still_falling = len(val_loss) < 2 or int(np.nanargmin(val_loss)) == len(val_loss) - 1
+    # The training examples themselves are the easiest there are: 95 % on them is within reach of a model that fits.
+    if high >= 0.95 or not still_falling:
+        return None
+    return Finding(
+        "underfitting",
+        {"train_accuracy": train_accuracy, "upper_bound": high, "last_val_loss": float(val_loss[-1])},
+        "The model does not even fit its training examples and was still improving: train longer, or use a larger model.",
+        {"epochs": 2 * config["epochs"]},
+    )

@@ -1,0 +1,45 @@
+"""The one error that says a user's input is wrong, and the words to say it with.
+
+Every check in the kit raises :class:`InputError`; the command line turns it into one line and exit status 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A bad input, told in one line: what was received, what was expected, how to mend it.
+
+    Args:
+        what: The argument, file or object that is wrong, as the user named it.
+        received: What came in.
+        expected: What would have been right.
+        mend: One sentence that says what to do.
+
+    Example:
+        >>> raise InputError("epochs", received=0, expected="an integer of at least 1", mend="Pass epochs=1 or more.")
+    """
+
+    def __init__(self, what: str, *, received: object, expected: str, mend: str):
+        message = f"{what}: received {received}; expected {expected}. {mend}"
+        super().__init__(" ".join(message.split()))
+
+
+def nearest(word: object, choices: Iterable[str]) -> str:
+    """Return a sentence that names the choice nearest to `word`, or lists the choices when none is near."""
+    choices = list(choices)
+    close = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Choose one of {', '.join(choices)}." if len(choices) <= 20 else "Check the spelling."
+
+
+def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
+    """Raise :class:`InputError` unless `value` is one of `choices`."""
+    choices = list(choices)
+    if value not in choices:
+        raise InputError(
+            what, received=repr(value), expected=f"one of {', '.join(choices)}", mend=nearest(value, choices)
+        )

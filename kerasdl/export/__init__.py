@@ -1,0 +1,23 @@
+"""Export: the model that leaves is the model that was trained, proven by loading it again.
+
+Loading an export needs no Keras, so the names that do are imported when they are first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from kerasdl.export.loading import Exported, find_exported, load_exported
+
+if TYPE_CHECKING:
+    from kerasdl.export.image_classifier import ImageClassifier
+    from kerasdl.export.saved_model import ParityError, export
+
+__all__ = ["Exported", "ImageClassifier", "ParityError", "export", "find_exported", "load_exported"]
+
+_MODULE_OF = {"ImageClassifier": "image_classifier", "ParityError": "saved_model", "export": "saved_model"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'kerasdl.export' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"kerasdl.export.{_MODULE_OF[name]}"), name)

@@ -1,0 +1,105 @@
+"""What a user may hand to `predict` as images, sorted into pixel arrays and encoded files. Needs NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasdl.errors import InputError
+
+Outputs = dict[str, np.ndarray]
+
+# Bounds the memory of one call whatever the number of images.
+BATCH_SIZE = 256
+
+
+def predict_raw_images(
+    raw: Any,
+    *,
+    channels: int,
+    on_pixels: Callable[[np.ndarray], Outputs],
+    on_encoded: Callable[[np.ndarray], Outputs],
+) -> Outputs:
+    """Run a model on raw images of any kind and return one row an image.
+
+    Args:
+        raw: One image or many: uint8 arrays of shape (height, width[, channels]) or (count, height, width[, channels]), paths
+            of image files, encoded bytes, or a list of any of these, sizes mixed as they come.
+        channels: Channels the model wants.
+        on_pixels: Outputs for a uint8 batch (count, height, width, channels).
+        on_encoded: Outputs for an object array of encoded images.
+
+    Returns:
+        Every output with a first axis over the images, also for a single one.
+
+    Raises:
+        InputError: For anything that is not an image the model can take.
+    """
+    items = list(raw) if isinstance(raw, (list, tuple)) else [raw]
+    if not items:
+        raise InputError("raw", received="no images", expected="at least one", mend="Pass an array or a path.")
+    rows = [row for item in items for row in _predict_item(item, channels, on_pixels, on_encoded)]
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def _predict_item(
+    item: Any,
+    channels: int,
+    on_pixels: Callable[[np.ndarray], Outputs],
+    on_encoded: Callable[[np.ndarray], Outputs],
+) -> Sequence[Outputs]:
+    if isinstance(item, (str, Path, bytes)):
+        what = "raw" if isinstance(item, bytes) else str(item)
+        encoded = item if isinstance(item, bytes) else _read(Path(item))
+        try:
+            return [on_encoded(np.array([encoded], dtype=object))]
+        except Exception as error:
+            # TensorFlow's own class cannot be named here: this module is imported without TensorFlow.
+            if type(error).__name__ != "InvalidArgumentError":
+                raise
+            raise InputError(
+                what,
+                received=f"{len(encoded)} bytes that no decoder reads",
+                expected="a whole PNG, JPEG, GIF or BMP image",
+                mend="Open it in an image viewer and save it again.",
+            ) from error
+    batch = _as_batch(np.asarray(item), channels)
+    return [on_pixels(batch[begin : begin + BATCH_SIZE]) for begin in range(0, len(batch), BATCH_SIZE)]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            str(path), received=error.strerror or type(error).__name__, expected="an image file", mend="Check the path."
+        ) from error
+
+
+def _as_batch(array: np.ndarray, channels: int) -> np.ndarray:
+    if array.dtype != np.uint8:
+        raise InputError(
+            "raw",
+            received=f"an array of {array.dtype}",
+            expected="uint8 pixels from 0 to 255",
+            mend='If the values lie in [0, 1], pass (x * 255).round().astype("uint8").',
+        )
+    if array.ndim == 2 and channels == 1:
+        batch = array[None, :, :, None]
+    elif array.ndim == 3 and array.shape[-1] == channels:
+        batch = array[None]
+    elif array.ndim == 3 and channels == 1:
+        batch = array[..., None]
+    else:
+        batch = array
+    if batch.ndim != 4 or batch.shape[-1] != channels or 0 in batch.shape:
+        raise InputError(
+            "raw",
+            received=f"an array of shape {array.shape}",
+            expected=f"(height, width, {channels}) or (count, height, width, {channels}), no side empty",
+            mend=f"This model was trained on images of {channels} channel{'s' if channels > 1 else ''}.",
+        )
+    return batch

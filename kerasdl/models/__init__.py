@@ -1,0 +1,11 @@
+"""Builders: functions from sizes to an uncompiled functional `keras.Model`, raw inputs in and logits out.
+
+A builder never sees data or hyperparameter objects, compiles nothing and returns no subclass. This file only gathers
+their names.
+"""
+
+from kerasdl.models.convolutional import cnn
+from kerasdl.models.mlp import mlp
+from kerasdl.models.residual import resnet, resnet9, resnet18, resnet34, resnet50
+
+__all__ = ["cnn", "mlp", "resnet", "resnet9", "resnet18", "resnet34", "resnet50"]

@@ -1,0 +1,130 @@
+"""What every builder does first: check its arguments and make its input tensor.
+
+Here belong checks of sizes and shares (kinds by name are checked with `kerasdl.errors.check_choice`) and the two
+inputs a builder may have: images as raw uint8 pixels, features as float32 vectors.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+
+from kerasdl import blocks
+from kerasdl.errors import InputError, check_choice
+
+
+def check_integer(what: str, value: Any, *, minimum: int = 1) -> int:
+    """Return `value` as an int, or raise :class:`InputError` unless it is an integer of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:
+        raise InputError(
+            what,
+            received=repr(value),
+            expected=f"an integer of at least {minimum}",
+            mend=f"Pass {what}={minimum} or more.",
+        )
+    return int(value)
+
+
+def check_integers(what: str, values: Any, *, empty: bool = False, example: str = "(32, 64)") -> tuple[int, ...]:
+    """Return `values` as a tuple of positive ints, or raise :class:`InputError`.
+
+    Args:
+        what: Name of the argument.
+        values: A sequence of integers of at least 1, with at least one item unless `empty`.
+        empty: Whether an empty sequence is right.
+        example: What the error tells to pass.
+    """
+    good = isinstance(values, Iterable) and not isinstance(values, (str, bytes, dict, set))
+    items = list(values) if good else []
+    integers = all(isinstance(i, numbers.Integral) and not isinstance(i, bool) and int(i) >= 1 for i in items)
+    if not good or not integers or not (items or empty):
+        expected = f"a sequence of {'' if empty else 'one or more '}integers of at least 1"
+        raise InputError(what, received=repr(values), expected=expected, mend=f"Pass for example {what}={example}.")
+    return tuple(int(i) for i in items)
+
+
+def check_dropout(dropout: Any) -> float:
+    """Return `dropout` as a float, or raise :class:`InputError` unless it is a share in [0, 1)."""
+    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= float(dropout) < 1:
+        raise InputError(
+            "dropout",
+            received=repr(dropout),
+            expected="a number from 0 up to but not including 1",
+            mend="Pass dropout=0.25 to drop a quarter of the units, or 0 for none.",
+        )
+    return float(dropout)
+
+
+def check_activation(activation: object, normalization: object) -> None:
+    """Raise :class:`InputError` unless both names are known; `normalization` may be None."""
+    check_choice("activation", activation, blocks.ACTIVATIONS)
+    if normalization is not None:
+        check_choice("normalization", normalization, blocks.NORMALIZATIONS)
+
+
+def penalty(l1: Any, l2: Any) -> keras.regularizers.Regularizer | None:
+    """Return the penalty l1 * sum(abs(w)) + l2 * sum(w ** 2) on a kernel, or None when both are 0.
+
+    Raises:
+        InputError: If one of them is not a finite number of at least 0.
+    """
+    for what, value in (("l1", l1), ("l2", l2)):
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or value < 0:
+            raise InputError(
+                what,
+                received=repr(value),
+                expected="a finite number of at least 0",
+                mend=f"Pass {what}=1e-4 for a mild penalty, or 0 for none.",
+            )
+    return keras.regularizers.L1L2(l1=float(l1), l2=float(l2)) if l1 or l2 else None
+
+
+def image_input(input_shape: Sequence[int]) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Return the input of uint8 pixels named "image" and the same scaled to [-1, 1].
+
+    Args:
+        input_shape: (height, width, channels) in pixels.
+
+    Raises:
+        InputError: If `input_shape` is not three positive integers.
+    """
+    shape = check_integers("input_shape", input_shape, example="(28, 28, 1)")
+    if len(shape) != 3:
+        raise InputError(
+            "input_shape",
+            received=repr(input_shape),
+            expected="the shape of an image, (height, width, channels)",
+            mend="Pass for example input_shape=(28, 28, 1), or use models.mlp for vectors of features.",
+        )
+    image = keras.Input(shape, dtype="uint8", name="image")
+    return image, blocks.scale_image(image)
+
+
+def vector_input(input_shape: Sequence[int]) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Return an input and its tensor of shape (batch, features): raw features, or an image scaled and flattened.
+
+    Args:
+        input_shape: (features,) for an input of float32 named "features", taken as it is, or (height, width,
+            channels) for an image as in `image_input`.
+
+    Raises:
+        InputError: If `input_shape` is neither one nor three positive integers.
+    """
+    shape = check_integers("input_shape", input_shape, example="(784,)")
+    if len(shape) == 1:
+        features = keras.Input(shape, dtype="float32", name="features")
+        return features, features
+    if len(shape) != 3:
+        raise InputError(
+            "input_shape",
+            received=repr(input_shape),
+            expected="(features,) or (height, width, channels)",
+            mend="Pass for example input_shape=(784,) or (28, 28, 1).",
+        )
+    image, x = image_input(shape)
+    return image, keras.layers.Flatten(name="flatten")(x)

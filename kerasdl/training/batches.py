@@ -1,0 +1,111 @@
+"""How examples become batches: in an order that depends on nothing but the seed and the position.
+
+`fit(arrays, shuffle=True)` replays one permutation every epoch once a seed is set, and a counter inside a data source
+is off by one because `fit` peeks at items. So a batch here is a pure function of (seed, position): position p is batch
+p % steps of epoch p // steps, whoever asks, in whatever order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+
+class Examples(Protocol):
+    """What training needs of a split: a length, targets, and the examples at some indices."""
+
+    @property
+    def targets(self) -> np.ndarray:
+        """One target an example."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return inputs and targets at `indices`."""
+
+
+Encode = Callable[[np.ndarray], np.ndarray]
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """An endless stream of shuffled batches of one size; each epoch has its own permutation.
+
+    The examples that do not fill a last batch are left out of that epoch; since every epoch shuffles anew, all are seen.
+
+    Args:
+        examples: The training split.
+        batch_size: Examples a batch; a smaller split makes one batch of all its examples.
+        seed: Seed of the order.
+        encode_targets: What turns stored targets into those that the loss compares, a batch at a time.
+        start: The position of the first batch, for a run that goes on.
+
+    Example:
+        >>> batches = TrainingBatches(dataset.train, batch_size=64, seed=0)
+        >>> inputs, targets = batches[0]
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        *,
+        batch_size: int,
+        seed: int,
+        encode_targets: Encode | None = None,
+        start: int = 0,
+    ):
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.examples = examples
+        self.batch_size = min(batch_size, len(examples))
+        self.steps = len(examples) // self.batch_size
+        self.seed = seed
+        self.start = start
+        self._encode_targets = encode_targets
+        self._permutation: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+
+    @property
+    def num_batches(self) -> None:
+        """None: the stream is endless, `fit` cuts it into epochs of `steps` batches."""
+        return
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the indices of all examples in the order in which `epoch` (from 0) visits them."""
+        if self._permutation[0] != epoch:
+            generator = np.random.default_rng((self.seed, epoch))
+            self._permutation = (epoch, generator.permutation(len(self.examples)))
+        return self._permutation[1]
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        epoch, step = divmod(self.start + index, self.steps)
+        indices = self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        # Sorted within the batch, a memory map reads forward; the order inside a batch does not matter.
+        inputs, targets = self.examples.batch(np.sort(indices))
+        return inputs, targets if self._encode_targets is None else self._encode_targets(targets)
+
+
+class EvaluationBatches(keras.utils.PyDataset):
+    """Every example once, in the stored order, the last batch as small as it is.
+
+    Args:
+        examples: A validation or test split.
+        batch_size: Examples a batch.
+        encode_targets: As for :class:`TrainingBatches`.
+    """
+
+    def __init__(self, examples: Examples, *, batch_size: int, encode_targets: Encode | None = None):
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.examples = examples
+        self.batch_size = batch_size
+        self._encode_targets = encode_targets
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches hold all examples."""
+        return -(-len(self.examples) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        begin = index * self.batch_size
+        inputs, targets = self.examples.batch(np.arange(begin, min(begin + self.batch_size, len(self.examples))))
+        return inputs, targets if self._encode_targets is None else self._encode_targets(targets)

@@ -1,0 +1,101 @@
+"""What watches a training: the progress display and the record of the learning rate."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class LearningRateRecord(keras.callbacks.Callback):
+    """Put the learning rate that an epoch ended with into its logs, and so into the history."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Add "learning_rate" to `logs`."""
+        if logs is not None:
+            logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+
+class ProgressDisplay(keras.callbacks.Callback):
+    """A live bar with epochs, time left and metrics on a terminal; one plain line an epoch elsewhere.
+
+    Args:
+        epochs: Epochs of the training.
+        steps: Batches an epoch.
+        plain: Print plain lines even on a terminal.
+    """
+
+    def __init__(self, *, epochs: int, steps: int, plain: bool = False):
+        super().__init__()
+        self._epochs = epochs
+        self._steps = steps
+        self._console = Console(highlight=False, soft_wrap=True, file=sys.stdout)
+        self._live = self._console.is_terminal and not plain
+        self._progress: Progress | None = None
+        self._started = self._epoch_started = 0.0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock and, on a terminal, the bar."""
+        self._started = time.monotonic()
+        if self._live:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[metrics]}"),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._progress.add_task("epoch 1", total=self._epochs * self._steps, metrics="")
+            self._progress.start()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Name the epoch."""
+        self._epoch = epoch
+        self._epoch_started = time.monotonic()
+        if self._progress is not None:
+            self._progress.update(self._task, description=f"epoch {epoch + 1}/{self._epochs}")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Move the bar."""
+        if self._progress is not None:
+            self._progress.update(
+                self._task, completed=self._epoch * self._steps + batch + 1, metrics=_metrics_line(logs or {})
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Print the epoch's line."""
+        now = time.monotonic()
+        done = epoch + 1
+        left = (now - self._started) / done * (self._epochs - done)
+        self._console.print(
+            f"epoch {done:>{len(str(self._epochs))}}/{self._epochs}  {now - self._epoch_started:5.1f} s  "
+            f"left {_clock(left)}  {_metrics_line(logs or {})}",
+        )
+
+    def close(self) -> None:
+        """Take the bar away; also called when training was interrupted, so that the terminal is left clean."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Take the bar away."""
+        self.close()
+
+
+def _metrics_line(logs: dict[str, Any]) -> str:
+    return "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items() if name != "learning_rate")
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

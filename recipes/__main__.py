@@ -1,0 +1,244 @@
+"""The command line, generated from the recipes' own signatures. Light until a command runs."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+import kerasdl
+import kerasdl.keywords
+from kerasdl.errors import InputError, nearest
+
+RECIPES = ("image_classification",)
+
+# The parts of a signature's annotations that can be typed on a command line; objects can only be passed from Python.
+_TYPED: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "Any": str,
+}
+_RECORDED = ("versions", "hardware")
+
+
+EXPORT = Annotated[str | None, Parameter(help="Folder of the exported model; by default saved_models/NAME.")]
+NO_EXPORT = Annotated[bool, Parameter(help="Train without exporting.")]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: The words after the program's name; None takes them from the shell.
+
+    Returns:
+        0 done; 2 a bad input, told in one line; 1 anything else.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    # TensorFlow's start-up notes drown what the user should read.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        make_app()(words, exit_on_error=False, print_error=False)
+    except (InputError, CycloptsError) as error:
+        if debug:
+            raise
+        print(f"kerasdl: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("kerasdl: stopped", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        print(f"kerasdl: {type(error).__name__}: {one_line(error)} (--debug shows where)", file=sys.stderr)
+        return 1
+    return 0
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's message on one line."""
+    return " ".join(str(error).split())
+
+
+def make_app() -> App:
+    """Make the command line."""
+    app = App(
+        name="kerasdl",
+        help="From data to a trained, diagnosed and exported model in one call.",
+        help_epilogue="Exit status: 0 done; 2 a bad input, told in one line; 1 anything else. --debug shows tracebacks.",
+        version=kerasdl.__version__,
+        # Options are written as the keywords are: --batch_size, not --batch-size.
+        default_parameter=Parameter(name_transform=str, negative=(), consume_multiple=True),
+        name_transform=str,
+        result_action="return_value",
+    )
+    train = App(name="train", help="Train a recipe, measure and diagnose it, and export it.")
+    for name in RECIPES:
+        train.command(train_command(name), name=name)
+    train.default(unknown_recipe)
+    app.command(train)
+    for command in (predict, report, diagnose):
+        app.command(command)
+    return app
+
+
+def train_command(name: str) -> Callable[..., None]:
+    """Make the command that trains the recipe `name`: the keywords of its `train` that can be typed, and the export."""
+    recipe = importlib.import_module(f"recipes.{name}")
+    signature = inspect.signature(recipe.train)
+    typed = [
+        parameter.replace(annotation=annotation)
+        for parameter in signature.parameters.values()
+        if parameter.name not in _RECORDED and (annotation := typed_annotation(parameter.annotation)) is not None
+    ]
+
+    own = [
+        inspect.Parameter("export", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=EXPORT),
+        inspect.Parameter("no_export", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=NO_EXPORT),
+    ]
+    typed_signature = inspect.Signature([*typed, *own])
+
+    def command(*words: Any, **options: Any) -> None:
+        bound = typed_signature.bind(*words, **options)
+        bound.apply_defaults()
+        values = dict(bound.arguments)
+        data, export, no_export = values.pop("data"), values.pop("export"), values.pop("no_export")
+        keywords = {key: from_words(value, signature.parameters[key].annotation) for key, value in values.items()}
+        run_training(recipe.train, data, None if no_export else export or f"saved_models/{name_of(data)}", keywords)
+
+    command.__signature__ = typed_signature  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*typed, *own)}
+    command.__doc__ = recipe.train.__doc__
+    command.__name__ = name
+    return command
+
+
+def typed_annotation(annotation: str) -> Any:
+    """Return the part of an annotation that can be typed, or None when only objects will do."""
+    parts = {part.strip() for part in annotation.split("|")}
+    if "Sequence[int]" in parts:
+        return tuple[int, ...] | None if "None" in parts else tuple[int, ...]
+    found = [_TYPED[part] for part in ("float", "int", "str", "Any", "bool") if part in parts]
+    if not found:
+        return None
+    return found[0] if "None" not in parts else found[0] | None
+
+
+def from_words(value: Any, annotation: str) -> Any:
+    """Return what was typed as the recipe wants it: one number of several as a number, true and false as such."""
+    parts = {part.strip() for part in annotation.split("|")}
+    if isinstance(value, tuple) and len(value) == 1 and "int" in parts:
+        return value[0]
+    if isinstance(value, str) and "bool" in parts:
+        return {"true": True, "false": False}.get(value.lower(), value)
+    return value
+
+
+def name_of(data: str) -> str:
+    """Return a folder name for a run on `data`."""
+    path = Path(data)
+    name = path.resolve().stem if path.exists() else data.removeprefix("tfds:").split("/")[0]
+    return re.sub(r"[^\w.-]+", "_", name) or "data"
+
+
+def free_directory(name: str) -> Path:
+    """Return runs/NAME, or runs/NAME-2, runs/NAME-3, … when there is a run already."""
+    return next(
+        path
+        for path in (Path("runs") / (name if count == 1 else f"{name}-{count}") for count in itertools.count(1))
+        if not path.exists()
+    )
+
+
+def run_training(train: Callable[..., Any], data: str, export: str | None, keywords: dict[str, Any]) -> None:
+    """Train, export and say where things are."""
+    if export is not None:
+        kerasdl.keywords.folder("export", export)
+    if keywords.get("directory") is None:
+        keywords["directory"] = str(free_directory(name_of(data)))
+    result = train(data, **keywords)
+    if export is None:
+        return
+    version = result.export(export)
+    parity = json.loads((version / "assets.extra" / "kerasdl.json").read_text("utf-8"))["parity"]
+    print(
+        f"Export: {version} (verified: reloaded, {parity['examples']} test images, scores differ by at most "
+        f"{parity['max_difference']:.1e} from the trained model)"
+    )
+
+
+def unknown_recipe(recipe: str, *words: str) -> None:
+    """Train a recipe, measure and diagnose it, and export it.
+
+    Args:
+        recipe: Name of the recipe.
+        words: Its options.
+    """
+    raise InputError(
+        "recipe", received=repr(recipe), expected=f"one of {', '.join(RECIPES)}", mend=nearest(recipe, RECIPES)
+    )
+
+
+def predict(model: str, image: str, *images: str, top: int = 3) -> None:
+    """Classify image files with an exported model.
+
+    Args:
+        model: Folder of the export, such as saved_models/digits.
+        image: Path of an image file.
+        images: More of them.
+        top: How many classes to show for each image.
+    """
+    from kerasdl.export import find_exported, load_exported
+
+    folder = find_exported(model)
+    kerasdl.keywords.integer(1)("top", top)
+    for path in (image, *images):
+        if not Path(path).is_file():
+            raise InputError(path, received="no such file", expected="an image file", mend="Check the path.")
+    exported = load_exported(folder)
+    # One line an image as it comes: a bad file later does not hide the answers before it.
+    for path in (image, *images):
+        scores = exported.predict(path)["scores"][0]
+        best = scores.argsort()[::-1][:top]
+        print(f"{path}: " + ", ".join(f"{exported.class_names[index]} {scores[index]:.4f}" for index in best))
+
+
+def report(directory: str, *, output: str | None = None) -> None:
+    """Write the report of a finished run, one HTML page.
+
+    Args:
+        directory: The run's folder, such as runs/digits.
+        output: The page; by default report.html in the run's folder.
+    """
+    print(kerasdl.Result.load(directory).report(output or Path(directory) / "report.html"))
+
+
+def diagnose(directory: str) -> None:
+    """Say what was wrong with a finished training, and what mends it.
+
+    Args:
+        directory: The run's folder, such as runs/digits.
+    """
+    print(kerasdl.Result.load(directory).summary())
+
+
+def run() -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

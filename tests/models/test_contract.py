@@ -1,0 +1,170 @@
+"""The contract that every builder keeps, tested on one small model of each. A new builder adds a line to CASES.
+
+Run as a script, `python test_contract.py weights.npz logits.npz`, it computes the logits of all cases with the weights
+given, on the backend that KERAS_BACKEND names: the test of the backends compares them with those of this process.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from kerasdl import models
+
+# Keras 3.15 asks its variables for NumPy arrays in a way that NumPy 2.4 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
+SMALL = {"filters": (4, 8), "num_layers": (1, 2)}
+# name: (builder, input shape, keywords, trainable parameters); three classes each
+CASES = {
+    "mlp": (models.mlp, (20,), {"hidden": (16, 8), "dropout": 0.2}, 499),
+    "mlp on images": (models.mlp, (8, 8, 1), {"hidden": (16,), "normalization": "batch"}, 1107),
+    "cnn": (models.cnn, (8, 8, 1), {"filters": (4, 8), "units": (8,)}, 647),
+    "cnn deep": (
+        models.cnn,
+        (9, 5, 3),
+        {"filters": (4, 8), "num_layers": 2, "units": (), "pooling": "average", "normalization": None},
+        1191,
+    ),
+    "resnet": (models.resnet, (8, 8, 1), SMALL, 2503),
+    "resnet bottleneck": (models.resnet, (12, 12, 3), {**SMALL, "bottleneck": True, "stem": "large"}, 3879),
+    "resnet group": (models.resnet, (8, 8, 1), {**SMALL, "normalization": "group", "activation": "gelu"}, 2503),
+    "resnet plain": (models.resnet, (8, 8, 1), {**SMALL, "normalization": None}, 2451),
+    "resnet9": (models.resnet9, (8, 8, 1), {"filters": (4, 4, 8, 8), "dropout": 0.2}, 2607),
+}
+BATCH = 6
+
+
+def build(case: str) -> keras.Model:
+    builder, shape, keywords, _ = CASES[case]
+    return builder(shape, 3, **keywords)
+
+
+def batch(case: str, size: int = BATCH) -> np.ndarray:
+    shape = (size, *CASES[case][1])
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, shape, "uint8") if len(shape) == 4 else rng.standard_normal(shape, "float32")
+
+
+def logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    return keras.ops.convert_to_numpy(model(x, training=False))
+
+
+@functools.cache
+def trained(case: str) -> keras.Model:
+    """A model that has seen three steps, so that no weight or statistic is at its start; not to be changed."""
+    keras.utils.set_random_seed(0)
+    model = build(case)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    for _ in range(3):
+        model.train_on_batch(batch(case), np.arange(BATCH) % 3)
+    return model
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def test_logits_of_any_batch_size(case: str) -> None:
+    model = trained(case)
+    assert model.output_shape == (None, 3)
+    assert model.output.dtype == "float32"
+    assert model.name == CASES[case][0].__name__
+    whole = logits(model, batch(case))
+    assert whole.shape == (BATCH, 3)
+    np.testing.assert_allclose(logits(model, batch(case)[:1]), whole[:1], atol=1e-5)
+
+
+def test_raw_input(case: str) -> None:
+    given = build(case).inputs[0]
+    image = len(CASES[case][1]) == 3
+    assert (given.name, given.dtype) == (("image", "uint8") if image else ("features", "float32"))
+    assert not build(case).compiled
+
+
+def test_parameter_count(case: str) -> None:
+    assert sum(int(np.prod(w.shape)) for w in build(case).trainable_weights) == CASES[case][3]
+
+
+def test_every_weight_moves_in_three_steps(case: str) -> None:
+    keras.utils.set_random_seed(0)
+    start = build(case)
+    for before, after in zip(start.weights, trained(case).weights, strict=True):
+        if before.path.split("/")[-1] == "seed_generator_state":
+            continue
+        assert np.isfinite(after.numpy()).all(), after.path
+        assert not np.array_equal(before.numpy(), after.numpy()), after.path
+
+
+def test_layer_names_are_unique_and_meant(case: str) -> None:
+    names = [layer.name for layer in build(case).layers]
+    assert len(set(names)) == len(names)
+    assert names[-1] == "logits"
+    # a second model in the same process gets the same names: none is left to Keras's counters
+    assert names == [layer.name for layer in build(case).layers]
+
+
+def test_keras_file_round_trip_is_exact(case: str, tmp_path: pathlib.Path) -> None:
+    trained(case).save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for ours, theirs in zip(trained(case).weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    np.testing.assert_array_equal(logits(loaded, batch(case)), logits(trained(case), batch(case)))
+
+
+def test_from_config_and_clone(case: str) -> None:
+    model = trained(case)
+    for copy in (model.__class__.from_config(model.get_config()), keras.models.clone_model(model)):
+        copy.set_weights(model.get_weights())
+        np.testing.assert_array_equal(logits(copy, batch(case)), logits(model, batch(case)))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a SavedModel needs the TensorFlow backend")
+def test_saved_model_round_trip(case: str, tmp_path: pathlib.Path) -> None:
+    import tensorflow as tf
+
+    trained(case).export(tmp_path / "export", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "export")
+    expected = trained(case).predict(batch(case), verbose=0)
+    np.testing.assert_allclose(loaded.serve(batch(case)).numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_same_logits_on_every_backend(backend: str, tmp_path: pathlib.Path) -> None:
+    if backend == keras.backend.backend():
+        pytest.skip(f"{backend} is the backend of this process, to which the others are compared")
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    weights = {f"{c}|{i}": w for c in CASES for i, w in enumerate(trained(c).get_weights())}
+    np.savez(tmp_path / "weights.npz", **weights)
+    root = str(pathlib.Path(models.__file__).parents[2])
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": root, "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, __file__, tmp_path / "weights.npz", tmp_path / "logits.npz"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "logits.npz") as found:
+        for c in CASES:
+            np.testing.assert_allclose(found[c], logits(trained(c), batch(c)), atol=1e-4, err_msg=c)
+
+
+def _main(weights: str, out: str) -> None:
+    found = {}
+    with np.load(weights) as given:
+        for c in CASES:
+            model = build(c)
+            model.set_weights([given[f"{c}|{i}"] for i in range(len(model.weights))])
+            found[c] = logits(model, batch(c))
+    np.savez(out, **found)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
