@@ -1,8 +1,9 @@
-"""A run's configuration: every argument as resolved, JSON-able, printed for people, written so that it is never half there."""
+"""A run's configuration: every argument as resolved, JSON-able, printed for people, never written by halves."""
 
 from __future__ import annotations
 
 import json
+import numbers
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ def jsonable(value: Any) -> Any:
         return [jsonable(item) for item in value]
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, (bool, int, float)):  # NumPy's scalars
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
     if hasattr(value, "get_config"):
         import keras
 

@@ -1,11 +1,12 @@
 """The keywords that recipes share: what each may be, checked in one place before anything heavy is imported.
 
-A recipe's `train` calls :func:`check` with its arguments first. A keyword has one name and one meaning in the whole kit.
+A recipe's `train` calls :func:`check` with its arguments first. A keyword has one name and one meaning everywhere.
 """
 
 from __future__ import annotations
 
 import math
+import numbers
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,11 +28,11 @@ Check = Callable[[str, Any], None]
 
 
 def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def integer(minimum: int, *, maximum: int | None = None) -> Check:

@@ -1,4 +1,4 @@
-"""The result of a training: the model and all that is known about it, kept in a folder, and what can be done with it."""
+"""The result of a training: the model and all that is known about it, and what can be done with it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 MODEL_FILE, CONFIG_FILE, HISTORY_FILE, RESULT_FILE = "model.keras", "config.json", "history.csv", "result.json"
 REPORT_FILE = "report.html"
+# What `load` reads; the report is for people, who may do with it as they like.
+SEALED_FILES = (MODEL_FILE, CONFIG_FILE, HISTORY_FILE)
 PARITY_EXAMPLES = 64
-DATASET_KEYWORDS = ("image_size", "input_shape", "num_classes")
 
 
 class Result:
@@ -90,7 +91,9 @@ class Result:
         lines.append("Diagnosis:" if self.diagnosis else "Diagnosis: nothing found")
         lines += [f"  {finding}" for finding in self.diagnosis]
         if self.directory is not None:
-            lines.append(f"Run: {self.directory} ({REPORT_FILE}, {MODEL_FILE}, {CONFIG_FILE}, {HISTORY_FILE}, tensorboard)")
+            lines.append(
+                f"Run: {self.directory} ({REPORT_FILE}, {MODEL_FILE}, {CONFIG_FILE}, {HISTORY_FILE}, tensorboard)"
+            )
         return "\n".join(lines)
 
     def predict(self, raw: Any) -> dict[str, np.ndarray]:
@@ -108,8 +111,8 @@ class Result:
         """Measure the model.
 
         Args:
-            data: Data of any kind that `train` takes; its test split if it brings one, else all of it is measured. None measures
-                the test split of the training's dataset.
+            data: Data of any kind that `train` takes; its test split if it brings one, else all of it is measured. None
+                measures the test split of the training's dataset.
 
         Returns:
             "accuracy" and "macro_f1" in [0, 1], "log_loss" in nats.
@@ -137,7 +140,9 @@ class Result:
 
         path = Path(path)
         if path.is_dir() or not path.absolute().parent.is_dir():
-            raise InputError("path", received=repr(str(path)), expected="a file in a folder that exists", mend="Try report.html.")
+            raise InputError(
+                "path", received=repr(str(path)), expected="a file in a folder that exists", mend="Try report.html."
+            )
         return write_report(
             path,
             title=f"{self.recipe} · {self.dataset.name}",
@@ -153,7 +158,7 @@ class Result:
         )
 
     def export(self, path: str | Path) -> Path:
-        """Export the model as a SavedModel under `path` and prove that it answers as this one; see `kerasdl.export.export`.
+        """Export the model as a SavedModel and prove that it answers as this one; see `kerasdl.export.export`.
 
         Args:
             path: Folder of the model, for example "saved_models/digits".
@@ -178,7 +183,7 @@ class Result:
         )
 
     def save(self, directory: str | Path) -> Path:
-        """Write the result into a folder from which :meth:`load` gives it back; the file that says it is whole comes last."""
+        """Write the result into a folder from which :meth:`load` gives it back; `result.json` seals it."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         beside = directory / f".{os.getpid()}.{MODEL_FILE}"
@@ -195,7 +200,7 @@ class Result:
                 "metrics": self.metrics,
                 "diagnosis": [finding.as_dict() for finding in self.diagnosis],
                 "data_fingerprint": self.dataset.fingerprint,
-                "model_sha256": _sha256(directory / MODEL_FILE),
+                "files_sha256": {name: _sha256(directory / name) for name in SEALED_FILES},
             },
         )
         self.directory = directory
@@ -210,7 +215,7 @@ class Result:
             data: The data of the run, if it came from memory and cannot be read again by its name.
 
         Returns:
-            The same result: model, history, metrics, diagnosis, configuration; its dataset is read when it is asked for.
+            The same result: model, history, metrics, diagnosis, configuration; its dataset is read when asked for.
 
         Raises:
             InputError: When there is no finished run, a file is damaged, or the data are not those of the run.
@@ -229,10 +234,11 @@ class Result:
             )
         try:
             facts = json.loads((directory / RESULT_FILE).read_text("utf-8"))
+            for name, digest in facts["files_sha256"].items():
+                if _sha256(directory / name) != digest:
+                    raise ValueError(f"{name} has changed since it was written")
             config = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
             history = _history_from_csv((directory / HISTORY_FILE).read_text("utf-8"))
-            if _sha256(directory / MODEL_FILE) != facts["model_sha256"]:
-                raise ValueError(f"{MODEL_FILE} has changed since it was written")
             model = keras.models.load_model(directory / MODEL_FILE, compile=False, safe_mode=True)
             diagnosis = [Finding(**finding) for finding in facts["diagnosis"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -299,8 +305,11 @@ class Result:
 def _load_dataset(config: Mapping[str, Any], data: Any, fingerprint: str) -> Dataset:
     import kerasdl.data
 
-    keywords = {name: config.get(name) for name in DATASET_KEYWORDS}
-    dataset = kerasdl.data.load(config["data"] if data is None else data, **keywords)
+    dataset = kerasdl.data.load(
+        config["data"] if data is None else data,
+        input_shape=config["input_shape"],
+        num_classes=config["num_classes"],
+    )
     if dataset.fingerprint != fingerprint:
         raise InputError(
             "data",

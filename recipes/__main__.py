@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
@@ -48,8 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    # TensorFlow's start-up notes drown what the user should read.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not debug:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         make_app()(words, exit_on_error=False, print_error=False)
     except (InputError, CycloptsError) as error:
@@ -78,7 +79,7 @@ def make_app() -> App:
     app = App(
         name="kerasdl",
         help="From data to a trained, diagnosed and exported model in one call.",
-        help_epilogue="Exit status: 0 done; 2 a bad input, told in one line; 1 anything else. --debug shows tracebacks.",
+        help_epilogue="Exit status: 0 done; 2 bad input, told in one line; 1 anything else. --debug shows tracebacks.",
         version=kerasdl.__version__,
         # Options are written as the keywords are: --batch_size, not --batch-size.
         default_parameter=Parameter(name_transform=str, negative=(), consume_multiple=True),
@@ -117,7 +118,7 @@ def train_command(name: str) -> Callable[..., None]:
         values = dict(bound.arguments)
         data, export, no_export = values.pop("data"), values.pop("export"), values.pop("no_export")
         keywords = {key: from_words(value, signature.parameters[key].annotation) for key, value in values.items()}
-        run_training(recipe.train, data, None if no_export else export or f"saved_models/{name_of(data)}", keywords)
+        run_training(recipe, data, None if no_export else export or f"saved_models/{name_of(data)}", keywords)
 
     command.__signature__ = typed_signature  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*typed, *own)}
@@ -163,13 +164,31 @@ def free_directory(name: str) -> Path:
     )
 
 
-def run_training(train: Callable[..., Any], data: str, export: str | None, keywords: dict[str, Any]) -> None:
-    """Train, export and say where things are."""
-    if export is not None:
-        kerasdl.keywords.folder("export", export)
+def start_keras() -> None:
+    """Import Keras and wake its backend without the start-up notes that TensorFlow writes whatever its log level is."""
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+        return
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        import keras
+
+        keras.ops.zeros(1)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def run_training(recipe: ModuleType, data: str, export: str | None, keywords: dict[str, Any]) -> None:
+    """Check, train, export, and say where things are."""
     if keywords.get("directory") is None:
         keywords["directory"] = str(free_directory(name_of(data)))
-    result = train(data, **keywords)
+    recipe.resolve(data=data, **keywords)
+    if export is not None:
+        kerasdl.keywords.folder("export", export)
+    start_keras()
+    result = recipe.train(data, **keywords)
     if export is None:
         return
     version = result.export(export)
@@ -208,6 +227,7 @@ def predict(model: str, image: str, *images: str, top: int = 3) -> None:
     for path in (image, *images):
         if not Path(path).is_file():
             raise InputError(path, received="no such file", expected="an image file", mend="Check the path.")
+    start_keras()
     exported = load_exported(folder)
     # One line an image as it comes: a bad file later does not hide the answers before it.
     for path in (image, *images):
@@ -223,7 +243,7 @@ def report(directory: str, *, output: str | None = None) -> None:
         directory: The run's folder, such as runs/digits.
         output: The page; by default report.html in the run's folder.
     """
-    print(kerasdl.Result.load(directory).report(output or Path(directory) / "report.html"))
+    print(load_run(directory).report(output or Path(directory) / "report.html"))
 
 
 def diagnose(directory: str) -> None:
@@ -232,13 +252,21 @@ def diagnose(directory: str) -> None:
     Args:
         directory: The run's folder, such as runs/digits.
     """
-    print(kerasdl.Result.load(directory).summary())
+    print(load_run(directory).summary())
 
 
-def run() -> None:
-    """Run the command line and exit with its status."""
-    sys.exit(main())
+def load_run(directory: str) -> kerasdl.Result:
+    """Load a finished run."""
+    if not (Path(directory) / "result.json").is_file():
+        raise InputError(
+            directory,
+            received="no finished run",
+            expected="a folder with result.json, such as runs/digits",
+            mend="Check the path, or let the training end.",
+        )
+    start_keras()
+    return kerasdl.Result.load(directory)
 
 
 if __name__ == "__main__":
-    run()
+    sys.exit(main())

@@ -9,6 +9,7 @@ The default trains a small ResNet-9 on scikit-learn's 8x8 digits: half a minute 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,8 +72,8 @@ def train(
     The validation split chooses the epoch whose weights are kept; the test split is measured once, at the end.
 
     Args:
-        data: "digits", a TFDS name, a folder with one sub-folder a class, a .npz, arrays (x, y), a tf.data.Dataset, or a
-            kerasdl.data.Dataset. Images are uint8, of shape (height, width, channels).
+        data: "digits", a TFDS name, a folder with one sub-folder a class, a .npz, arrays (x, y), a tf.data.Dataset, or
+            a kerasdl.data.Dataset. Images are uint8, of shape (height, width, channels).
         architecture: mlp, cnn, resnet9, resnet18, resnet34 or resnet50.
         filters: Channels of each stage, for all but mlp.
         units: Units of each fully connected layer, for mlp and cnn.
@@ -116,21 +117,17 @@ def train(
         >>> result.metrics["accuracy"]
         0.994...
     """
-    arguments = {name: value for name, value in locals().items() if name not in ("versions", "hardware", "callbacks")}
-    keywords.check({**arguments, "callbacks": callbacks})
-    arguments |= keywords.resolve_optimizer(arguments)
-    arguments |= resolve_architecture(architecture, filters=filters, units=units)
+    arguments = {name: value for name, value in locals().items() if name not in ("versions", "hardware")}
+    arguments = resolve(**arguments)
 
     import keras
 
     dataset = kerasdl.data.load(data, image_size=image_size, input_shape=input_shape, num_classes=num_classes)
     weights = kerasdl.data.class_weights(dataset, class_weight)
     keras.utils.set_random_seed(seed)
-    model = build(
-        dataset.input_shape, dataset.num_classes, **{name: arguments[name] for name in BUILD_KEYWORDS}
-    )
+    model = build(dataset.input_shape, dataset.num_classes, **{name: arguments[name] for name in BUILD_KEYWORDS})
     config = {
-        **configuration.jsonable(arguments),
+        **configuration.jsonable({name: value for name, value in arguments.items() if name != "callbacks"}),
         "data": dataset.source,
         "input_shape": list(dataset.input_shape),
         "image_size": None,  # said by input_shape
@@ -204,11 +201,9 @@ def build(
     l2: float = 0.0,
     precision: str = "float32",
 ) -> keras.Model:
-    """Build the uncompiled model that :func:`train` trains; see there for the arguments.
+    """Build the uncompiled model that :func:`train` trains, from the height, width and channels of its uint8 images.
 
-    Args:
-        input_shape: Height, width and channels of the uint8 images.
-        num_classes: Number of logits.
+    The keywords are those of :func:`train`.
     """
     sizes = resolve_architecture(architecture, filters=filters, units=units)
     renamed = {"units": "hidden"} if architecture == "mlp" else {}
@@ -223,6 +218,24 @@ def build(
             l2=l2,
             **{renamed.get(name, name): tuple(value) for name, value in sizes.items() if value is not None},
         )
+
+
+def resolve(**arguments: Any) -> dict[str, Any]:
+    """Return the arguments of :func:`train`, every default filled in, and all checked that needs no data.
+
+    Raises:
+        InputError: For an argument that cannot work.
+    """
+    signature = inspect.signature(train)
+    defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
+    for name in arguments:
+        check_choice("keyword", name, defaults)
+    resolved = {name: value for name, value in (defaults | arguments).items() if name not in configuration.RECORDED}
+    keywords.check(resolved)
+    resolved |= keywords.resolve_optimizer(resolved)
+    return resolved | resolve_architecture(
+        resolved["architecture"], filters=resolved["filters"], units=resolved["units"]
+    )
 
 
 def resolve_architecture(architecture: str, **sizes: Sequence[int] | None) -> dict[str, Sequence[int] | None]:

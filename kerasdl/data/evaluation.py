@@ -1,4 +1,4 @@
-"""What training and measuring need of data beside the splits: data to measure a finished model on, and class weights."""
+"""What training and measuring need of data beside its splits: class weights, and data to measure a model on."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def class_weights(dataset: Dataset, weights: str | Mapping[str, float] | None) -
 
     Args:
         dataset: Its training targets are counted.
-        weights: "balanced" for weights inverse to the classes' frequencies, 1 on average over the examples; or the weight of
-            classes by name, 1 for those not named; or None.
+        weights: "balanced" for weights inverse to the classes' frequencies, 1 on average over the examples; or the
+            weight of classes by name, 1 for those not named; or None.
 
     Raises:
         InputError: For a class that the dataset does not have.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ def load(
     data: Any,
     *,
     kind: str = "images",
-    image_size: int | tuple[int, int] | None = None,
-    input_shape: tuple[int, int, int] | None = None,
+    image_size: int | Sequence[int] | None = None,
+    input_shape: Sequence[int] | None = None,
     num_classes: int | None = None,
     validation_fraction: float = 0.1,
     test_fraction: float = 0.2,

@@ -120,6 +120,7 @@ def take_split(
 
 
 def materialise(part: Part, indices: np.ndarray) -> np.ndarray:
+    """Read the images at sorted `indices` once, into memory or a memory map: see :class:`ImageWriter`."""
     writer = ImageWriter()
     for start in range(0, len(indices), CHUNK):
         writer.append(part.read(indices[start : start + CHUNK]))

@@ -36,9 +36,15 @@ class Finding:
     remedy: dict[str, Any]
 
     def __str__(self) -> str:
-        evidence = ", ".join(f"{name} {value:.4g}" for name, value in self.evidence.items())
-        remedy = ", ".join(f"{name}={value!r}" for name, value in self.remedy.items())
-        return f"{self.name}: {self.advice} Evidence: {evidence}. Remedy: {remedy}."
+        return f"{self.name}: {self.advice} Evidence: {self.evidence_text()}. Remedy: {self.remedy_text()}."
+
+    def evidence_text(self) -> str:
+        """Return the evidence on one line."""
+        return ", ".join(f"{name} {value:.4g}" for name, value in self.evidence.items())
+
+    def remedy_text(self) -> str:
+        """Return the remedy as it is written in a call."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.remedy.items())
 
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as plain values for JSON."""
@@ -150,6 +156,6 @@ def _underfitting(
     return Finding(
         "underfitting",
         {"train_accuracy": train_accuracy, "upper_bound": high, "last_val_loss": float(val_loss[-1])},
-        "The model does not even fit its training examples and was still improving: train longer, or use a larger model.",
+        "The model does not fit even its training examples and was still improving: train longer, or enlarge it.",
         {"epochs": 2 * config["epochs"]},
     )

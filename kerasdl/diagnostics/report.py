@@ -30,8 +30,10 @@ th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(
 th:first-child, td:first-child { text-align: left; }
 .finding { background: var(--soft); border-left: 4px solid var(--bad); padding: .6rem 1rem; margin: .6rem 0; }
 .finding.none { border-color: var(--good); } code { overflow-wrap: anywhere; }
-figure { margin: 1rem 0; } svg { width: 100%; height: auto; max-width: 40rem; } svg text { fill: var(--ink); font-size: 12px; }
-.axis { stroke: var(--line); } .train { stroke: var(--train); } .validation { stroke: var(--validation); stroke-dasharray: 6 3; }
+figure { margin: 1rem 0; } svg { width: 100%; height: auto; max-width: 40rem; }
+svg text { fill: var(--ink); font-size: 12px; }
+.axis { stroke: var(--line); } .train { stroke: var(--train); }
+.validation { stroke: var(--validation); stroke-dasharray: 6 3; }
 .curve { fill: none; stroke-width: 2; } .best { stroke: var(--ink); stroke-dasharray: 2 3; }
 """
 
@@ -69,18 +71,24 @@ def write_report(
     np.add.at(confusion, (truth, predicted), 1)
     sections = [
         f"<h1>{escape(title)}</h1><p>{escape(data)}</p>",
-        "<h2>Test split</h2>" + _table(["metric", "value"], [[name, f"{value:.4f}"] for name, value in metrics.items()]),
+        "<h2>Test split</h2>"
+        + _table(["metric", "value"], [[name, f"{value:.4f}"] for name, value in metrics.items()]),
         "<h2>Diagnosis</h2>" + _findings(findings),
         "<h2>Learning curves</h2>"
-        + "".join(_curves(name, history, best_epoch) for name in ("loss", "accuracy", "learning_rate") if name in history),
+        + "".join(
+            _curves(name, history, best_epoch) for name in ("loss", "accuracy", "learning_rate") if name in history
+        ),
         "<h2>Classes</h2>" + _classes(class_names, confusion),
         "<h2>Confusion</h2>" + _confusion(class_names, confusion),
-        "<h2>Configuration</h2>" + _table(["keyword", "value"], [[name, repr(value)] for name, value in config.items()]),
+        "<h2>Configuration</h2>"
+        + _table(["keyword", "value"], [[name, repr(value)] for name, value in config.items()]),
     ]
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>\n" + "\n".join(sections) + "\n</main></body></html>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>\n"
+        + "\n".join(sections)
+        + "\n</main></body></html>\n"
     )
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(page, encoding="utf-8")
@@ -99,8 +107,8 @@ def _findings(findings: Sequence[Finding]) -> str:
         return '<div class="finding none">Nothing wrong was found.</div>'
     return "".join(
         f'<div class="finding"><strong>{escape(finding.name.replace("_", " "))}</strong>: {escape(finding.advice)}<br>'
-        f"Evidence: {escape(', '.join(f'{name} {value:.4g}' for name, value in finding.evidence.items()))}<br>"
-        f"Remedy: <code>train(…, {escape(', '.join(f'{name}={value!r}' for name, value in finding.remedy.items()))})</code></div>"
+        f"Evidence: {escape(finding.evidence_text())}<br>"
+        f"Remedy: <code>train(…, {escape(finding.remedy_text())})</code></div>"
         for finding in findings
     )
 
@@ -130,12 +138,15 @@ def _curves(name: str, history: Mapping[str, Sequence[float]], best_epoch: int) 
     best = place(best_epoch, low).split(",")[0]
     label = name.replace("_", " ")
     legend = "solid: training, dashed: validation, " if len(curves) == 2 else ""
+    bottom, right = HEIGHT - MARGIN, WIDTH - MARGIN
+    summary = f"{label} over {epochs} epochs, from {low:.4g} to {high:.4g}"
     return (
-        f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label} over {epochs} epochs, from {low:.4g} to '
-        f'{high:.4g}"><line class="axis" x1="{MARGIN}" y1="{HEIGHT - MARGIN}" x2="{WIDTH - MARGIN}" y2="{HEIGHT - MARGIN}"/>'
-        f'<line class="best" x1="{best}" x2="{best}" y1="{MARGIN}" y2="{HEIGHT - MARGIN}"/>{lines}'
-        f'<text x="{MARGIN}" y="{MARGIN - 10}">{high:.4g}</text><text x="{MARGIN}" y="{HEIGHT - MARGIN + 18}">{low:.4g} · epoch 1</text>'
-        f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - MARGIN + 18}" text-anchor="end">epoch {epochs}</text></svg>'
+        f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{summary}">'
+        f'<line class="axis" x1="{MARGIN}" y1="{bottom}" x2="{right}" y2="{bottom}"/>'
+        f'<line class="best" x1="{best}" x2="{best}" y1="{MARGIN}" y2="{bottom}"/>{lines}'
+        f'<text x="{MARGIN}" y="{MARGIN - 10}">{high:.4g}</text>'
+        f'<text x="{MARGIN}" y="{bottom + 18}">{low:.4g} · epoch 1</text>'
+        f'<text x="{right}" y="{bottom + 18}" text-anchor="end">epoch {epochs}</text></svg>'
         f"<figcaption>{label} ({legend}dotted: epoch {best_epoch}, whose weights were kept)</figcaption></figure>"
     )
 

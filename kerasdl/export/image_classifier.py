@@ -86,7 +86,9 @@ class ImageClassifier:
             return classify(tf.map_fn(to_pixels, image_bytes, fn_output_signature=tf.uint8))
 
         pixels = tf.TensorSpec((None, None, None, channels), tf.uint8, name="image")
-        signatures = {PIXELS_SIGNATURE: (classify_pixels, pixels)}
+        signatures: dict[str, tuple[Callable[[Any], dict[str, Any]], Any]] = {
+            PIXELS_SIGNATURE: (classify_pixels, pixels)
+        }
         if channels in (1, 3):  # what an image file is decoded to
             encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
             signatures[ENCODED_SIGNATURE] = (classify_encoded, encoded)

@@ -1,4 +1,4 @@
-"""Use an exported model: needs TensorFlow, NumPy and this file's neighbour `raw_images`, no Keras and no training code."""
+"""Use an exported model: needs TensorFlow, NumPy and the neighbour `raw_images`, no Keras and no training code."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ class Exported:
 
         self.directory = folder
         description = folder / DESCRIPTION
-        self.description: dict[str, Any] = json.loads(description.read_text("utf-8")) if description.exists() else {}
+        self.description: dict[str, Any] = {}
         try:
+            if description.exists():
+                self.description = json.loads(description.read_text("utf-8"))
             # Kept as an attribute: signatures of a SavedModel die with it.
             self._model = tf.saved_model.load(str(folder))
         except Exception as error:

@@ -26,8 +26,8 @@ def predict_raw_images(
     """Run a model on raw images of any kind and return one row an image.
 
     Args:
-        raw: One image or many: uint8 arrays of shape (height, width[, channels]) or (count, height, width[, channels]), paths
-            of image files, encoded bytes, or a list of any of these, sizes mixed as they come.
+        raw: One image or many: uint8 arrays of shape (height, width[, channels]) or (count, height, width[, channels]),
+            paths of image files, encoded bytes, or a list of any of these, sizes mixed as they come.
         channels: Channels the model wants.
         on_pixels: Outputs for a uint8 batch (count, height, width, channels).
         on_encoded: Outputs for an object array of encoded images.

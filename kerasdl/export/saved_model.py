@@ -1,4 +1,4 @@
-"""Write a SavedModel beside its place, load it again, compare it with the live model, and only then give it its number."""
+"""Write a SavedModel beside its place, load it again, compare it with the live model, only then give it its number."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def export(
 ) -> Path:
     """Export a classifier as the next numbered version under `path` and prove that it is the trained model.
 
-    The folder has TensorFlow Serving's layout. It is written beside its place, loaded again and compared with the live model
-    on `examples`, in several batch sizes and twice, through every signature. Only then it is renamed to its number, so a
-    numbered folder is always a whole and proven export.
+    The folder has TensorFlow Serving's layout. It is written beside its place, loaded again and compared with the live
+    model on `examples`, in several batch sizes and twice, through every signature. Only then it is renamed to its
+    number, so a numbered folder is always a whole and proven export.
 
     Args:
         classifier: The trained model with its pre- and postprocessing.
@@ -96,7 +96,7 @@ def _check_path(path: str | Path) -> Path:
             "KERAS_BACKEND",
             received=keras.backend.backend(),
             expected="tensorflow, which alone writes SavedModels",
-            mend="Train with directory=..., then run kerasdl.Result.load(directory).export(...) under KERAS_BACKEND=tensorflow.",
+            mend="Train with directory=..., then Result.load(directory).export(...) under KERAS_BACKEND=tensorflow.",
         )
     folder("export", path)
     return Path(path)
@@ -125,7 +125,9 @@ def _prove(classifier: ImageClassifier, folder: Path, examples: np.ndarray, tole
         top = np.sort(expected["scores"][:size], axis=-1)
         decided = top[:, -1] - top[:, -2] > 2 * tolerance  # a tie within the tolerance may fall either way
         if not difference <= tolerance:
-            raise ParityError(f"{signature}, batch of {size}: scores differ by {difference:.3g}, allowed {tolerance:g}.")
+            raise ParityError(
+                f"{signature}, batch of {size}: scores differ by {difference:.3g}, allowed {tolerance:g}."
+            )
         if (first["label"] != expected["label"][:size])[decided].any():
             raise ParityError(f"{signature}, batch of {size}: labels differ from the live model's.")
         if not np.array_equal(first["scores"], second["scores"]):

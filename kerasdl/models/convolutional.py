@@ -69,7 +69,7 @@ def cnn(
     filters = inputs.check_integers("filters", filters)
     num_layers = inputs.check_integer("num_layers", num_layers)
     kernel_size = inputs.check_integer("kernel_size", kernel_size)
-    units = inputs.check_integers("units", units, empty=True, example="(128,)")
+    units = inputs.check_integers("units", units, empty=True)
     check_choice("pooling", pooling, _POOLING)
     inputs.check_activation(activation, normalization)
     dropout = inputs.check_dropout(dropout)

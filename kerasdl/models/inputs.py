@@ -6,56 +6,31 @@ inputs a builder may have: images as raw uint8 pixels, features as float32 vecto
 
 from __future__ import annotations
 
-import math
-import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from kerasdl import blocks
+from kerasdl import blocks, keywords
 from kerasdl.errors import InputError, check_choice
 
 
 def check_integer(what: str, value: Any, *, minimum: int = 1) -> int:
     """Return `value` as an int, or raise :class:`InputError` unless it is an integer of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:
-        raise InputError(
-            what,
-            received=repr(value),
-            expected=f"an integer of at least {minimum}",
-            mend=f"Pass {what}={minimum} or more.",
-        )
+    keywords.integer(minimum)(what, value)
     return int(value)
 
 
-def check_integers(what: str, values: Any, *, empty: bool = False, example: str = "(32, 64)") -> tuple[int, ...]:
-    """Return `values` as a tuple of positive ints, or raise :class:`InputError`.
-
-    Args:
-        what: Name of the argument.
-        values: A sequence of integers of at least 1, with at least one item unless `empty`.
-        empty: Whether an empty sequence is right.
-        example: What the error tells to pass.
-    """
-    good = isinstance(values, Iterable) and not isinstance(values, (str, bytes, dict, set))
-    items = list(values) if good else []
-    integers = all(isinstance(i, numbers.Integral) and not isinstance(i, bool) and int(i) >= 1 for i in items)
-    if not good or not integers or not (items or empty):
-        expected = f"a sequence of {'' if empty else 'one or more '}integers of at least 1"
-        raise InputError(what, received=repr(values), expected=expected, mend=f"Pass for example {what}={example}.")
-    return tuple(int(i) for i in items)
+def check_integers(what: str, values: Any, *, empty: bool = False) -> tuple[int, ...]:
+    """Return `values` as a tuple of positive ints, at least one unless `empty`, or raise :class:`InputError`."""
+    if not (empty and isinstance(values, (tuple, list)) and not values):
+        keywords.integers(what, values)
+    return tuple(int(value) for value in values)
 
 
 def check_dropout(dropout: Any) -> float:
     """Return `dropout` as a float, or raise :class:`InputError` unless it is a share in [0, 1)."""
-    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= float(dropout) < 1:
-        raise InputError(
-            "dropout",
-            received=repr(dropout),
-            expected="a number from 0 up to but not including 1",
-            mend="Pass dropout=0.25 to drop a quarter of the units, or 0 for none.",
-        )
+    keywords.CHECKS["dropout"]("dropout", dropout)
     return float(dropout)
 
 
@@ -72,15 +47,7 @@ def penalty(l1: Any, l2: Any) -> keras.regularizers.Regularizer | None:
     Raises:
         InputError: If one of them is not a finite number of at least 0.
     """
-    for what, value in (("l1", l1), ("l2", l2)):
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or value < 0:
-            raise InputError(
-                what,
-                received=repr(value),
-                expected="a finite number of at least 0",
-                mend=f"Pass {what}=1e-4 for a mild penalty, or 0 for none.",
-            )
+    keywords.check({"l1": l1, "l2": l2})
     return keras.regularizers.L1L2(l1=float(l1), l2=float(l2)) if l1 or l2 else None
 
 
@@ -93,7 +60,7 @@ def image_input(input_shape: Sequence[int]) -> tuple[keras.KerasTensor, keras.Ke
     Raises:
         InputError: If `input_shape` is not three positive integers.
     """
-    shape = check_integers("input_shape", input_shape, example="(28, 28, 1)")
+    shape = check_integers("input_shape", input_shape)
     if len(shape) != 3:
         raise InputError(
             "input_shape",
@@ -115,7 +82,7 @@ def vector_input(input_shape: Sequence[int]) -> tuple[keras.KerasTensor, keras.K
     Raises:
         InputError: If `input_shape` is neither one nor three positive integers.
     """
-    shape = check_integers("input_shape", input_shape, example="(784,)")
+    shape = check_integers("input_shape", input_shape)
     if len(shape) == 1:
         features = keras.Input(shape, dtype="float32", name="features")
         return features, features

@@ -52,7 +52,7 @@ def mlp(
     Reference: Rumelhart, Hinton and Williams, Learning representations by back-propagating errors, Nature 323, 1986.
     """
     num_classes = inputs.check_integer("num_classes", num_classes, minimum=2)
-    hidden = inputs.check_integers("hidden", hidden, example="(128,)")
+    hidden = inputs.check_integers("hidden", hidden)
     inputs.check_activation(activation, normalization)
     dropout = inputs.check_dropout(dropout)
     regularizer = inputs.penalty(l1, l2)

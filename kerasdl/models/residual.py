@@ -63,7 +63,7 @@ def resnet(
     """
     num_classes = inputs.check_integer("num_classes", num_classes, minimum=2)
     filters = inputs.check_integers("filters", filters)
-    num_layers = inputs.check_integers("num_layers", num_layers, example="(2, 2, 2, 2)")
+    num_layers = inputs.check_integers("num_layers", num_layers)
     if len(filters) != len(num_layers):
         raise InputError(
             "num_layers",
@@ -149,7 +149,7 @@ def resnet9(
     Reference: David Page, How to train your ResNet, https://myrtle.ai/learn/how-to-train-your-resnet/
     """
     num_classes = inputs.check_integer("num_classes", num_classes, minimum=2)
-    filters = inputs.check_integers("filters", filters, example="(64, 128, 256, 512)")
+    filters = inputs.check_integers("filters", filters)
     if len(filters) != 4:
         raise InputError(
             "filters",

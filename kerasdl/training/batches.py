@@ -33,7 +33,7 @@ Encode = Callable[[np.ndarray], np.ndarray]
 class TrainingBatches(keras.utils.PyDataset):
     """An endless stream of shuffled batches of one size; each epoch has its own permutation.
 
-    The examples that do not fill a last batch are left out of that epoch; since every epoch shuffles anew, all are seen.
+    Examples that do not fill a last batch are left out of that epoch; since every epoch shuffles anew, all are seen.
 
     Args:
         examples: The training split.

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from kerasdl.training.batches import Encode, EvaluationBatches, Examples, TrainingBatches
-from kerasdl.training.callbacks import LearningRateRecord, ProgressDisplay
+from kerasdl.training.callbacks import BestEpoch, FiniteLoss, LearningRateRecord, ProgressDisplay
 from kerasdl.training.optimizers import make_optimizer
 
 
@@ -42,7 +42,8 @@ def fit(
     """Compile `model`, train it, and leave it with the weights of its best epoch.
 
     Batches come in an order that depends only on `seed` and their position, so the same call with the same initial
-    weights gives the same weights. With `ema`, validation and the best weights are those of the moving average.
+    weights gives the same weights. With `ema`, validation and the best weights are those of the moving average. A
+    training whose loss becomes infinite or NaN stops there, and the model keeps its best epoch before.
 
     Args:
         model: Any Keras model; it is compiled here.
@@ -74,33 +75,29 @@ def fit(
 
     Raises:
         InputError: For an optimizer object together with keywords that would change it.
+        FloatingPointError: When no epoch had a finite `monitor`, so that there is no best epoch.
     """
     batches = TrainingBatches(train, batch_size=batch_size, seed=seed, encode_targets=encode_targets)
-    model.compile(
-        optimizer=make_optimizer(
-            optimizer,
-            total_steps=epochs * batches.steps,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            weight_decay=weight_decay,
-            gradient_clip=gradient_clip,
-            gradient_accumulation=gradient_accumulation,
-            ema=ema,
-        ),
-        loss=loss,
-        metrics=list(metrics),
-        jit_compile=jit_compile,
+    made = make_optimizer(
+        optimizer,
+        total_steps=epochs * batches.steps,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        weight_decay=weight_decay,
+        gradient_clip=gradient_clip,
+        gradient_accumulation=gradient_accumulation,
+        ema=ema,
     )
+    model.compile(optimizer=made, loss=loss, metrics=list(metrics), jit_compile=jit_compile)
+    best = BestEpoch(monitor=monitor, patience=early_stopping or epochs, restore_best_weights=True)
     watchers: list[keras.callbacks.Callback] = []
-    if ema is not None:
+    if made.use_ema:
         # First of all: what follows must see, and keep, the averaged weights.
         watchers.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    watchers.append(LearningRateRecord())
+    watchers += [FiniteLoss(), LearningRateRecord()]
     if schedule == "plateau":
         watchers.append(keras.callbacks.ReduceLROnPlateau(monitor=monitor, factor=0.2, patience=5))
-    watchers.append(
-        keras.callbacks.EarlyStopping(monitor=monitor, patience=early_stopping or epochs, restore_best_weights=True)
-    )
+    watchers.append(best)
     if log_directory is not None:
         watchers.append(keras.callbacks.TensorBoard(log_dir=str(log_directory), write_graph=False))
     display = ProgressDisplay(epochs=epochs, steps=batches.steps, plain=verbose == 2) if verbose else None
@@ -120,4 +117,10 @@ def fit(
     finally:
         if display is not None:
             display.close()
+    if best.best_weights is None:
+        rate = learning_rate or history.history["learning_rate"][-1]
+        raise FloatingPointError(
+            f"{monitor} became infinite or NaN in epoch {len(history.epoch)}, before any epoch had a finite one. "
+            f"The learning rate is too high: try learning_rate={rate / 10:g}."
+        )
     return {name: [float(value) for value in values] for name, values in history.history.items()}

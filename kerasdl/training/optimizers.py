@@ -21,9 +21,9 @@ def make_schedule(schedule: Any, learning_rate: float, total_steps: int) -> Any:
 
     Args:
         schedule: "constant" and "plateau" stay at `learning_rate` (plateau is lowered by a callback of
-            :func:`kerasdl.training.fit`); "cosine" warms up over the first 5 % and falls to 1 %; "one_cycle" climbs from
-            1/25 during the first 30 % and falls to 1/10,000 (the learning rate only, momentum stays); "exponential" falls to
-            1 %. A `keras.optimizers.schedules.LearningRateSchedule` is returned as it is.
+            :func:`kerasdl.training.fit`); "cosine" warms up over the first 5 % and falls to 1 %; "one_cycle" climbs
+            from 1/25 during the first 30 % and falls to 1/10,000 (the learning rate only, momentum stays);
+            "exponential" falls to 1 %. A `keras.optimizers.schedules.LearningRateSchedule` is returned as it is.
         learning_rate: The highest learning rate.
         total_steps: Batches in the whole training.
 
@@ -71,7 +71,7 @@ def make_optimizer(
     normalization alone.
 
     Args:
-        optimizer: "sgd", "nesterov", "adam", "adamw", "rmsprop" or "muon", or any Keras optimizer, which is used as it is.
+        optimizer: "sgd", "nesterov", "adam", "adamw", "rmsprop" or "muon", or any Keras optimizer, used as it is.
         total_steps: Batches in the whole training, for schedules.
         learning_rate: The highest learning rate; None takes `kerasdl.keywords.LEARNING_RATES`.
         schedule: See :func:`make_schedule`; None is "constant".
@@ -87,7 +87,7 @@ def make_optimizer(
         InputError: For an optimizer object together with keywords that would have to change it.
     """
     if isinstance(optimizer, Mapping):
-        return keras.optimizers.deserialize(dict(optimizer))
+        optimizer = keras.optimizers.deserialize(dict(optimizer))
     if not isinstance(optimizer, str):
         given = {
             "learning_rate": learning_rate is not None,

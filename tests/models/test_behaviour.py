@@ -11,9 +11,6 @@ import pytest
 
 from kerasdl import InputError, blocks, models
 
-# Keras 3.15 asks its variables for NumPy arrays in a way that NumPy 2.4 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 array = keras.ops.convert_to_numpy
 IMAGE_BUILDERS = (models.cnn, models.resnet, models.resnet9)
 TINY = {models.cnn: {"filters": (4, 8, 8)}, models.resnet: {"filters": (4, 8), "num_layers": (1, 1)}}

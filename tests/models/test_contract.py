@@ -19,9 +19,6 @@ import pytest
 
 from kerasdl import models
 
-# Keras 3.15 asks its variables for NumPy arrays in a way that NumPy 2.4 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 SMALL = {"filters": (4, 8), "num_layers": (1, 2)}
 # name: (builder, input shape, keywords, trainable parameters); three classes each
 CASES = {

@@ -1,0 +1,105 @@
+"""The command line, used as a user would: one run from training to prediction, in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from recipes.__main__ import main
+
+QUICK = ["--architecture", "mlp", "--units", "32", "--epochs", "2"]
+
+
+def kerasdl(*words, cwd):
+    return subprocess.run([sys.executable, "-m", "recipes", *words], cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("job")
+    return folder, kerasdl("train", "image_classification", *QUICK, cwd=folder)
+
+
+def test_training_says_what_it_does_and_where_things_are(job):
+    folder, done = job
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for words in (
+        "architecture          = 'mlp'",
+        "units                 = [32]",
+        "epoch 2/2",
+        "accuracy",
+        "Diagnosis",
+    ):
+        assert words in done.stdout
+    assert "Run: runs/digits" in done.stdout
+    assert "Export: saved_models/digits/1 (verified" in done.stdout
+    files = {path.name for path in (folder / "runs" / "digits").iterdir()}
+    assert files == {"config.json", "history.csv", "model.keras", "report.html", "result.json", "tensorboard"}
+    assert json.loads((folder / "runs/digits/config.json").read_text())["units"] == [32]
+    assert [path.name for path in (folder / "saved_models" / "digits").iterdir()] == ["1"]
+
+
+def test_predict_names_the_digit_of_a_png(job):
+    from PIL import Image
+
+    import kerasdl.data
+
+    folder, _ = job
+    test = kerasdl.data.load("digits").test
+    paths = []
+    for index in range(3):
+        paths.append(f"digit{index}.png")
+        Image.fromarray(np.ascontiguousarray(test.inputs[index, :, :, 0])).save(folder / paths[-1])
+    done = subprocess.run(
+        [sys.executable, "-m", "recipes", "predict", "saved_models/digits", *paths, "--top", "1"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert [line.split(": ")[0] for line in lines] == paths
+    exported = kerasdl.export.load_exported(folder / "saved_models" / "digits")
+    expected = exported.predict(test.inputs[:3])["label"]
+    assert [line.split(": ")[1].split()[0] for line in lines] == expected.tolist()
+
+
+def test_report_and_diagnose_a_finished_run(job, capsys, monkeypatch):
+    folder, _ = job
+    monkeypatch.chdir(folder)
+    assert main(["report", "runs/digits", "--output", "page.html"]) == 0
+    assert (folder / "page.html").read_text().startswith("<!doctype html>")
+    assert main(["diagnose", "runs/digits"]) == 0
+    assert "Test split:" in capsys.readouterr().out
+
+
+def test_a_second_run_takes_the_next_name_and_version(job, monkeypatch, capsys):
+    folder, _ = job
+    monkeypatch.chdir(folder)
+    assert main(["train", "image_classification", *QUICK]) == 0
+    out = capsys.readouterr().out
+    assert "runs/digits-2" in out
+    assert "saved_models/digits/2" in out
+
+
+def test_help_lists_every_keyword_with_its_underscore(capsys):
+    assert main(["train", "image_classification", "--help"]) == 0
+    out = capsys.readouterr().out
+    for word in ("--batch_size", "--learning_rate", "--image_size", "--export", "--jit_compile"):
+        assert word in out
+    assert "--callbacks" not in out
+    assert "--versions" not in out
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = kerasdl("train", "image_classification", "--epochs", "0", "--debug", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+    assert os.listdir(tmp_path) == []
