@@ -30,10 +30,15 @@ class InputError(ValueError):
 def nearest(word: object, choices: Iterable[str]) -> str:
     """Return a sentence that names the choice nearest to `word`, or lists the choices when none is near."""
     choices = list(choices)
-    close = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean {close[0]!r}?"
+    if near := _near(word, choices):
+        return near
     return f"Choose one of {', '.join(choices)}." if len(choices) <= 20 else "Check the spelling."
+
+
+def _near(word: object, choices: list[str]) -> str | None:
+    # Below 0.65, difflib finds words of a few letters near to almost everything.
+    close = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.65)
+    return f"Did you mean {close[0]!r}?" if close else None
 
 
 def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
@@ -41,5 +46,8 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
     choices = list(choices)
     if value not in choices:
         raise InputError(
-            what, received=repr(value), expected=f"one of {', '.join(choices)}", mend=nearest(value, choices)
+            what,
+            received=repr(value),
+            expected=f"one of {', '.join(choices)}",
+            mend=_near(value, choices) or "Choose one of these.",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,25 +36,30 @@ def _is_number(value: object) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def integer(minimum: int, *, maximum: int | None = None) -> Check:
-    """A check for whole numbers from `minimum` to `maximum`."""
+def integer(minimum: int, *, maximum: int | None = None, example: int | None = None, mend: str = "") -> Check:
+    """A check for whole numbers from `minimum` to `maximum`; the message says `mend`, or to try `example`."""
 
     def check_integer(name: str, value: Any) -> None:
         if not _is_integer(value) or value < minimum or (maximum is not None and value > maximum):
             limit = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-            raise InputError(name, received=repr(value), expected=f"an integer {limit}", mend=f"Try {name}={minimum}.")
+            raise InputError(
+                name,
+                received=repr(value),
+                expected=f"an integer {limit}",
+                mend=mend or f"Try {name}={minimum if example is None else example}.",
+            )
 
     return check_integer
 
 
-def number(minimum: float, below: float = math.inf, *, above: bool = False) -> Check:
-    """A check for finite numbers in [minimum, below), or in (minimum, below) with `above`."""
+def number(minimum: float, below: float = math.inf, *, above: bool = False, example: float) -> Check:
+    """A check for finite numbers in [minimum, below), or in (minimum, below) with `above`; see :func:`integer`."""
 
     def check_number(name: str, value: Any) -> None:
         if not _is_number(value) or value < minimum or value >= below or (above and value == minimum):
             bounds = f"above {minimum:g}" if above else f"of at least {minimum:g}"
             bounds += "" if below == math.inf else f" and below {below:g}"
-            raise InputError(name, received=repr(value), expected=f"a number {bounds}", mend=f"Change {name}.")
+            raise InputError(name, received=repr(value), expected=f"a number {bounds}", mend=f"Try {name}={example}.")
 
     return check_number
 
@@ -128,20 +134,19 @@ def jit_compile(name: str, value: Any) -> None:
 def folder(name: str, value: Any) -> None:
     """Check for a folder that exists or can be made."""
     if not isinstance(value, (str, Path)) or not str(value):
-        raise InputError(name, received=repr(value), expected="a path", mend=f'Try {name}="runs/first".')
+        raise InputError(name, received=repr(value), expected="a path", mend="Name a folder.")
     path = Path(value)
-    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if not existing.is_dir():
-        raise InputError(
-            name, received=repr(str(value)), expected="a folder", mend=f"{str(existing)!r} is a file: choose another."
-        )
-    if not os.access(existing, os.W_OK):
+    try:
+        existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        # Asking for permissions is not enough: root has them all, also where nothing can be made.
+        os.rmdir(tempfile.mkdtemp(dir=existing))
+    except OSError as error:
         raise InputError(
             name,
-            received=repr(str(value)),
-            expected="a folder that may be written",
-            mend=f"Get write access to {str(existing)!r}, or choose another.",
-        )
+            received=f"{str(value)!r} ({error.strerror})",
+            expected="a folder that exists or can be made, and may be written",
+            mend="Choose another, or make it and get write access to it.",
+        ) from None
 
 
 def new_directory(name: str, value: Any) -> None:
@@ -172,28 +177,28 @@ def callbacks(name: str, value: Any) -> None:
 
 
 CHECKS: dict[str, Check] = {
-    "epochs": integer(1),
-    "batch_size": integer(1),
-    "learning_rate": number(0, above=True),
+    "epochs": integer(1, example=20),
+    "batch_size": integer(1, example=64),
+    "learning_rate": number(0, above=True, example=0.001),
     "optimizer": named_or_object(*OPTIMIZERS, method="apply_gradients"),
     "schedule": named_or_object(*SCHEDULES, method="get_config"),
-    "weight_decay": number(0),
-    "dropout": number(0, 1),
-    "l1": number(0),
-    "l2": number(0),
-    "label_smoothing": number(0, 1),
+    "weight_decay": number(0, example=0.05),
+    "dropout": number(0, 1, example=0.2),
+    "l1": number(0, example=0.0001),
+    "l2": number(0, example=0.0001),
+    "label_smoothing": number(0, 1, example=0.1),
     "class_weight": class_weight,
-    "early_stopping": integer(1),
-    "gradient_clip": number(0, above=True),
+    "early_stopping": integer(1, example=5),
+    "gradient_clip": number(0, above=True, example=1.0),
     "gradient_accumulation": integer(1),
-    "ema": number(0, 1, above=True),
+    "ema": number(0, 1, above=True, example=0.99),
     "precision": choice(*PRECISIONS),
     "jit_compile": jit_compile,
     "seed": integer(0, maximum=2**32 - 1),
     "directory": new_directory,
-    "verbose": integer(0, maximum=2),
+    "verbose": integer(0, maximum=2, example=1),
     "callbacks": callbacks,
-    "num_classes": integer(2),
+    "num_classes": integer(2, mend="Leave num_classes out: the classes in the data are counted."),
     "input_shape": input_shape,
     "image_size": image_size,
     "normalization": choice(*NORMALIZATIONS),

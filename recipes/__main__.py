@@ -18,21 +18,11 @@ from cyclopts import App, CycloptsError, Parameter
 
 import kerasdl
 import kerasdl.keywords
-from kerasdl.errors import InputError, nearest
+from kerasdl.errors import InputError, check_choice
+from recipes.typed import NUMBERS, as_options, from_words, typed_annotation
 
 RECIPES = ("image_classification",)
-
-# The parts of a signature's annotations that can be typed on a command line; objects can only be passed from Python.
-_TYPED: dict[str, Any] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "bool": bool,
-    "Any": str,
-}
 _RECORDED = ("versions", "hardware")
-
-
 EXPORT = Annotated[str | None, Parameter(help="Folder of the exported model; by default saved_models/NAME.")]
 NO_EXPORT = Annotated[bool, Parameter(help="Train without exporting.")]
 
@@ -53,10 +43,16 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         make_app()(words, exit_on_error=False, print_error=False)
-    except (InputError, CycloptsError) as error:
+    except InputError as error:
         if debug:
             raise
-        print(f"kerasdl: {one_line(error)}", file=sys.stderr)
+        print(f"kerasdl: {as_options(one_line(error), option_names())}", file=sys.stderr)
+        return 2
+    except CycloptsError as error:
+        if debug:
+            raise
+        command = " ".join(("kerasdl", *(error.command_chain or ())))
+        print(f"kerasdl: {one_line(error).rstrip('.')}. See {command} --help.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("kerasdl: stopped", file=sys.stderr)
@@ -72,6 +68,14 @@ def main(arguments: list[str] | None = None) -> int:
 def one_line(error: Exception) -> str:
     """Return an error's message on one line."""
     return " ".join(str(error).split())
+
+
+def option_names() -> list[str]:
+    """Return the keywords of all recipes, and what the other commands have."""
+    recipes = (importlib.import_module(f"recipes.{name}") for name in RECIPES)
+    return sorted(
+        {"top", "output", *(name for recipe in recipes for name in inspect.signature(recipe.train).parameters)}
+    )
 
 
 def make_app() -> App:
@@ -118,7 +122,9 @@ def train_command(name: str) -> Callable[..., None]:
         values = dict(bound.arguments)
         data, export, no_export = values.pop("data"), values.pop("export"), values.pop("no_export")
         keywords = {key: from_words(value, signature.parameters[key].annotation) for key, value in values.items()}
-        run_training(recipe, data, None if no_export else export or f"saved_models/{name_of(data)}", keywords)
+        run_training(
+            recipe, data, None if no_export else f"saved_models/{name_of(data)}" if export is None else export, keywords
+        )
 
     command.__signature__ = typed_signature  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*typed, *own)}
@@ -127,32 +133,11 @@ def train_command(name: str) -> Callable[..., None]:
     return command
 
 
-def typed_annotation(annotation: str) -> Any:
-    """Return the part of an annotation that can be typed, or None when only objects will do."""
-    parts = {part.strip() for part in annotation.split("|")}
-    if "Sequence[int]" in parts:
-        return tuple[int, ...] | None if "None" in parts else tuple[int, ...]
-    found = [_TYPED[part] for part in ("float", "int", "str", "Any", "bool") if part in parts]
-    if not found:
-        return None
-    return found[0] if "None" not in parts else found[0] | None
-
-
-def from_words(value: Any, annotation: str) -> Any:
-    """Return what was typed as the recipe wants it: one number of several as a number, true and false as such."""
-    parts = {part.strip() for part in annotation.split("|")}
-    if isinstance(value, tuple) and len(value) == 1 and "int" in parts:
-        return value[0]
-    if isinstance(value, str) and "bool" in parts:
-        return {"true": True, "false": False}.get(value.lower(), value)
-    return value
-
-
 def name_of(data: str) -> str:
     """Return a folder name for a run on `data`."""
     path = Path(data)
-    name = path.resolve().stem if path.exists() else data.removeprefix("tfds:").split("/")[0]
-    return re.sub(r"[^\w.-]+", "_", name) or "data"
+    name = path.resolve().stem if os.path.exists(path) else data.removeprefix("tfds:").split("/")[0]
+    return re.sub(r"[^\w.-]+", "_", name)[:100] or "data"
 
 
 def free_directory(name: str) -> Path:
@@ -199,19 +184,17 @@ def run_training(recipe: ModuleType, data: str, export: str | None, keywords: di
     )
 
 
-def unknown_recipe(recipe: str, *words: str) -> None:
+def unknown_recipe(recipe: str = "", /, *words: str) -> None:
     """Train a recipe, measure and diagnose it, and export it.
 
     Args:
         recipe: Name of the recipe.
         words: Its options.
     """
-    raise InputError(
-        "recipe", received=repr(recipe), expected=f"one of {', '.join(RECIPES)}", mend=nearest(recipe, RECIPES)
-    )
+    check_choice("recipe", recipe, RECIPES)
 
 
-def predict(model: str, image: str, *images: str, top: int = 3) -> None:
+def predict(model: str, image: str, /, *images: str, top: Annotated[int, NUMBERS] = 3) -> None:
     """Classify image files with an exported model.
 
     Args:
@@ -229,6 +212,13 @@ def predict(model: str, image: str, *images: str, top: int = 3) -> None:
             raise InputError(path, received="no such file", expected="an image file", mend="Check the path.")
     start_keras()
     exported = load_exported(folder)
+    if not exported.class_names or "encoded" not in exported.signatures:
+        raise InputError(
+            str(folder),
+            received="a SavedModel that does not take image files",
+            expected="what kerasdl exported for grey or colour images",
+            mend="Pass the folder of such an export, or load this one in Python.",
+        )
     # One line an image as it comes: a bad file later does not hide the answers before it.
     for path in (image, *images):
         scores = exported.predict(path)["scores"][0]
@@ -236,27 +226,39 @@ def predict(model: str, image: str, *images: str, top: int = 3) -> None:
         print(f"{path}: " + ", ".join(f"{exported.class_names[index]} {scores[index]:.4f}" for index in best))
 
 
-def report(directory: str, *, output: str | None = None) -> None:
+def report(directory: str, /, *, output: str | None = None) -> None:
     """Write the report of a finished run, one HTML page.
 
     Args:
         directory: The run's folder, such as runs/digits.
         output: The page; by default report.html in the run's folder.
     """
-    print(load_run(directory).report(output or Path(directory) / "report.html"))
+    check_run(directory)
+    page = Path(output or Path(directory) / "report.html")
+    if page.is_dir() or not page.absolute().parent.is_dir():
+        raise InputError(
+            "output",
+            received=repr(str(page)),
+            expected="a file in a folder that exists",
+            mend="Try output=report.html.",
+        )
+    start_keras()
+    print(kerasdl.Result.load(directory).report(page))
 
 
-def diagnose(directory: str) -> None:
+def diagnose(directory: str, /) -> None:
     """Say what was wrong with a finished training, and what mends it.
 
     Args:
         directory: The run's folder, such as runs/digits.
     """
-    print(load_run(directory).summary())
+    check_run(directory)
+    start_keras()
+    print(kerasdl.Result.load(directory).summary())
 
 
-def load_run(directory: str) -> kerasdl.Result:
-    """Load a finished run."""
+def check_run(directory: str) -> None:
+    """Check for the folder of a finished run, before anything heavy is imported."""
     if not (Path(directory) / "result.json").is_file():
         raise InputError(
             directory,
@@ -264,8 +266,6 @@ def load_run(directory: str) -> kerasdl.Result:
             expected="a folder with result.json, such as runs/digits",
             mend="Check the path, or let the training end.",
         )
-    start_keras()
-    return kerasdl.Result.load(directory)
 
 
 if __name__ == "__main__":

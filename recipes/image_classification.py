@@ -250,6 +250,14 @@ def resolve_architecture(architecture: str, **sizes: Sequence[int] | None) -> di
                 expected=f"nothing: {architecture} has only {' and '.join(defaults)}",
                 mend=f"Leave {name} out, or choose another architecture.",
             )
+    filters = sizes.get("filters")
+    if filters is not None and architecture != "cnn" and len(filters) != len(defaults["filters"]):
+        raise InputError(
+            "filters",
+            received=f"{len(filters)} numbers {tuple(filters)}",
+            expected=f"{len(defaults['filters'])} numbers, one for each stage of {architecture}",
+            mend=f"Try filters={defaults['filters']}.",
+        )
     return {name: value if value is not None else defaults.get(name) for name, value in sizes.items()}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kerasdl.data.images import conform, refuse_fractions, to_uint8
 from kerasdl.data.splitting import Part
-from kerasdl.errors import InputError, nearest
+from kerasdl.errors import InputError
 
 SPLIT_KEYS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 """The endings of `x_` and `y_` in a `.npz` file, by split."""
@@ -109,10 +109,12 @@ def read_npz(path: Path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tupl
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except DAMAGE as error:
-        pickled = "pickle" in str(error).lower() and zipfile.is_zipfile(path)
+        # NumPy takes any other file for a pickle.
+        archive = zipfile.is_zipfile(path)
+        pickled = archive and "pickle" in str(error).lower()
         raise InputError(
             str(path),
-            received="pickled objects" if pickled else f"a damaged file ({error})",
+            received="pickled objects" if pickled else f"a damaged file ({error if archive else 'no zip archive'})",
             expected="a .npz file of plain arrays",
             mend="Write it with np.savez(path, x_train=..., y_train=...), from arrays that are not of type object.",
         ) from None
@@ -134,6 +136,6 @@ def _key(arrays: dict[str, np.ndarray], key: str, path: Path) -> np.ndarray:
             str(path),
             received=f"the arrays {', '.join(arrays) or '(none)'}",
             expected=f"also {key}",
-            mend=f"Write x_train, y_train, x_test, y_test, or x and y. {nearest(key, arrays) if arrays else ''}",
+            mend="Write x_train, y_train, x_test, y_test, or x and y.",
         )
     return arrays[key]

@@ -79,7 +79,8 @@ def _find_name(name: str, data_dir: str | Path | None) -> Found:
         "data",
         received=repr(name),
         expected=KINDS,
-        mend=nearest(word, [*known, *_entries(Path())]),
+        mend=nearest(word, [*known, *_entries(Path())])
+        + " TFDS names are listed at https://www.tensorflow.org/datasets/catalog/overview.",
     )
 
 

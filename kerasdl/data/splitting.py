@@ -114,7 +114,7 @@ def take_split(
             f"{split} split",
             received=f"too few examples of {', '.join(f'{class_names[i]!r} ({totals[i]})' for i in missing[:10])}",
             expected="enough of every class to be in training, validation and test",
-            mend=f"Add examples, drop those classes, pass a {split} split of your own, or change {split}_fraction.",
+            mend=f"Add examples of them, drop those classes, or bring a {split} split of your own.",
         )
     return np.sort(kept), np.sort(taken)
 

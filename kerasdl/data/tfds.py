@@ -116,7 +116,7 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> None:
             builder.name,
             received=f"no prepared data in {builder.data_dir_root}, and the host of its files does not answer",
             expected=f"prepared data there, or {', '.join(missing.values())} in {downloads / 'manual'}/",
-            mend=f"Put the files there (from {next(iter(missing))}), or train offline on an embedded sample "
+            mend=f"Put the files there (from {', '.join(missing)}), or train offline on an embedded sample "
             f"({', '.join(SAMPLES)}), a folder of images, a .npz file or arrays.",
         )
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasdl.export.raw_images import Outputs, predict_raw_images
+from kerasdl.export.raw_images import FILE_CHANNELS, Outputs, predict_raw_images
 
 # One signature takes pixels, the other whole files. TensorFlow Serving base64-decodes inputs named *_bytes.
 PIXELS_SIGNATURE = "serving_default"
@@ -89,7 +89,7 @@ class ImageClassifier:
         signatures: dict[str, tuple[Callable[[Any], dict[str, Any]], Any]] = {
             PIXELS_SIGNATURE: (classify_pixels, pixels)
         }
-        if channels in (1, 3):  # what an image file is decoded to
+        if channels in FILE_CHANNELS:
             encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
             signatures[ENCODED_SIGNATURE] = (classify_encoded, encoded)
         return signatures

@@ -12,6 +12,8 @@ from kerasdl.errors import InputError
 
 Outputs = dict[str, np.ndarray]
 
+# What an image file is decoded to: grey or colour.
+FILE_CHANNELS = (1, 3)
 # Bounds the memory of one call whatever the number of images.
 BATCH_SIZE = 256
 
@@ -53,6 +55,13 @@ def _predict_item(
 ) -> Sequence[Outputs]:
     if isinstance(item, (str, Path, bytes)):
         what = "raw" if isinstance(item, bytes) else str(item)
+        if channels not in FILE_CHANNELS:
+            raise InputError(
+                what,
+                received="an image file",
+                expected=f"a uint8 array: no file is decoded to {channels} channels",
+                mend="Read the file yourself and pass its pixels.",
+            )
         encoded = item if isinstance(item, bytes) else _read(Path(item))
         try:
             return [on_encoded(np.array([encoded], dtype=object))]
@@ -66,7 +75,7 @@ def _predict_item(
                 expected="a whole PNG, JPEG, GIF or BMP image",
                 mend="Open it in an image viewer and save it again.",
             ) from error
-    batch = _as_batch(np.asarray(item), channels)
+    batch = _as_batch(_as_array(item), channels)
     return [on_pixels(batch[begin : begin + BATCH_SIZE]) for begin in range(0, len(batch), BATCH_SIZE)]
 
 
@@ -76,6 +85,18 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise InputError(
             str(path), received=error.strerror or type(error).__name__, expected="an image file", mend="Check the path."
+        ) from error
+
+
+def _as_array(item: Any) -> np.ndarray:
+    try:
+        return np.asarray(item)
+    except ValueError as error:
+        raise InputError(
+            "raw",
+            received=f"a {type(item).__name__} with parts of unequal lengths",
+            expected="a uint8 array, or a flat list of images",
+            mend="Pass a list of arrays, not a list of lists.",
         ) from error
 
 
@@ -91,7 +112,8 @@ def _as_batch(array: np.ndarray, channels: int) -> np.ndarray:
         batch = array[None, :, :, None]
     elif array.ndim == 3 and array.shape[-1] == channels:
         batch = array[None]
-    elif array.ndim == 3 and channels == 1:
+    # Three or four columns are a colour image by mistake, not a stack of images three pixels wide.
+    elif array.ndim == 3 and channels == 1 and array.shape[-1] not in (3, 4):
         batch = array[..., None]
     else:
         batch = array

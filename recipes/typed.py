@@ -1,0 +1,75 @@
+"""Between Python and a command line: the keywords of a signature that can be typed, their words as values, and the
+messages, which name keywords as Python does, as one would type them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter, Token
+
+
+def as_numbers(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Return words as the numbers they are, and other words as they are: the keywords' own checks say what is wrong.
+
+    Cyclopts would take 1.5 epochs for 2.
+    """
+
+    def as_number(word: str) -> int | float | str:
+        for number in (int, float):
+            with contextlib.suppress(ValueError):
+                return number(word)
+        return word
+
+    values = tuple(as_number(token.value) for token in tokens)
+    return values if "tuple" in str(kind) else values[0]
+
+
+NUMBERS = Parameter(converter=as_numbers)
+# The parts of a signature's annotations that can be typed on a command line; objects can only be passed from Python.
+_TYPED: dict[str, Any] = {
+    "float": Annotated[float, NUMBERS],
+    "int": Annotated[int, NUMBERS],
+    "str": str,
+    "Any": str,
+    "bool": bool,
+}
+
+
+def typed_annotation(annotation: str) -> Any:
+    """Return the part of an annotation that can be typed, or None when only objects will do."""
+    parts = {part.strip() for part in annotation.split("|")}
+    if "Sequence[int]" in parts:
+        return Annotated[tuple[int, ...] | None if "None" in parts else tuple[int, ...], NUMBERS]
+    found = [kind for part, kind in _TYPED.items() if part in parts]
+    if not found:
+        return None
+    return found[0] if "None" not in parts else found[0] | None
+
+
+def from_words(value: Any, annotation: str) -> Any:
+    """Return what was typed as the recipe wants it: one number of several as a number, true and false as such."""
+    parts = {part.strip() for part in annotation.split("|")}
+    if isinstance(value, tuple) and len(value) == 1 and "int" in parts:
+        return value[0]
+    if isinstance(value, str) and "bool" in parts:
+        return {"true": True, "false": False}.get(value.lower(), value)
+    return value
+
+
+def as_options(message: str, names: Iterable[str]) -> str:
+    """Return a message with its keywords as options.
+
+    Example:
+        >>> as_options("Try filters=(32, 64).", ["filters"])
+        'Try --filters 32 64.'
+    """
+
+    def as_option(match: re.Match[str]) -> str:
+        values = re.findall(r"""[^(),\s"']+""", match[2])
+        return f"--{match[1]} {' '.join(values)}"
+
+    return re.sub(rf"""\b({"|".join(names)})=(\([\d, ]+\)|"[^"]*"|\w+(?:\.\w+)?)""", as_option, message)

@@ -1,0 +1,250 @@
+"""Bad inputs as people type them, each with the words that the one line of the answer must have.
+
+    python tests/bad_inputs.py            runs every case as a process of its own in a fresh folder and prints a table
+    python tests/bad_inputs.py npz tfds   runs the cases with one of these words in their names
+
+The promise: exit status 2, one line on standard error, no traceback, nothing left behind. The table's own exit status
+is 1 if a case breaks it. All cases take about ten minutes on two cores, as half of them import TensorFlow.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from bad_files import (
+    Write,
+    X,
+    Y,
+    all_of,
+    contents,
+    damaged_npz,
+    exported,
+    exported_files,
+    file,
+    npz,
+    picture,
+    run,
+    shapes,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+# Nobody answers at the discard port, so the cases are offline wherever they run.
+OFFLINE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+
+
+@dataclass(frozen=True)
+class Case:
+    """The words of a command, the words that its answer must have, and what makes its files in an empty folder."""
+
+    words: str
+    says: Sequence[str]
+    write: Write = lambda folder: None
+
+    @property
+    def arguments(self) -> list[str]:
+        """The words of the command; `''` stands for an empty one."""
+        return [word.replace("''", "") for word in self.words.split()]
+
+    def broken(self, status: object, error: str, left: Sequence[str]) -> str:
+        """Return how an outcome breaks the promise, or nothing."""
+        missing = [word for word in self.says if word not in error]
+        faults = {
+            f"exit status {status}": status != 2,
+            f"{error.count(chr(10))} lines": error.count("\n") != 1 or not error.endswith("\n"),
+            f"left {', '.join(left)}": bool(left),
+            f"does not say {', '.join(missing)}": bool(missing),
+        }
+        return "; ".join(fault for fault, found in faults.items() if found)
+
+
+def changed(before: Mapping[str, bytes | None], after: Mapping[str, bytes | None]) -> list[str]:
+    """Return the paths that were made, altered or removed."""
+    return sorted({*before, *after} - {path for path in before if path in after and before[path] == after[path]})
+
+
+TRAIN = "train image_classification "
+KEYWORDS = {
+    "--epochs 0": ["epochs: received 0", "at least 1", "--epochs 20"],
+    "--epochs -1": ["epochs: received -1"],
+    "--epochs 1.5": ["epochs: received 1.5", "an integer"],
+    "--epochs abc": ["epochs: received 'abc'", "an integer"],
+    "--epochs": ["--epochs requires an argument", "kerasdl train image_classification --help"],
+    "--epochs 3 --epochs 4": ["--epochs specified multiple times"],
+    "--epoch 3": ["--epoch", "Did you mean --epochs?"],
+    "--batch_size 0": ["batch_size: received 0", "--batch_size 64"],
+    "--learning_rate 0": ["learning_rate: received 0", "above 0", "--learning_rate 0.001"],
+    "--learning_rate -1": ["learning_rate: received -1"],
+    "--learning_rate nan": ["learning_rate: received nan"],
+    "--learning_rate inf": ["learning_rate: received inf"],
+    "--learning_rate ''": ["learning_rate: received ''"],
+    "--dropout 1": ["dropout: received 1;", "below 1", "--dropout 0.2"],
+    "--dropout 1.5": ["dropout: received 1.5"],
+    "--l1 -0.1": ["l1: received -0.1"],
+    "--weight_decay -1": ["weight_decay: received -1"],
+    "--optimizer adm": ["optimizer: received 'adm'", "'adam'"],
+    "--schedule cosin": ["schedule: received 'cosin'", "'cosine'"],
+    "--architecture resnet19": ["architecture: received 'resnet19'", "Did you mean 'resnet"],
+    "--filters 0": ["filters: received (0,)", "--filters 32 64"],
+    "--filters 32,64": ["filters: received ('32,64',)", "--filters 32 64"],
+    "--filters 8 8 8": ["filters: received 3 numbers", "4 numbers", "--filters 32 64 128 128"],
+    "--architecture resnet18 --filters 8 8 8": ["filters: received 3 numbers", "resnet18"],
+    "--architecture mlp --filters 8": ["filters", "mlp has only units", "Leave filters out"],
+    "--units 8": ["units", "resnet9 has only filters"],
+    "--activation rleu": ["activation: received 'rleu'", "'relu'"],
+    "--normalization bacth": ["normalization: received 'bacth'", "'batch'"],
+    "--precision fp16": ["precision: received 'fp16'", "float16"],
+    "--jit_compile maybe": ["jit_compile: received 'maybe'", "--jit_compile auto"],
+    "--label_smoothing 1": ["label_smoothing: received 1", "below 1"],
+    "--class_weight nosuch": ["class_weight: received 'nosuch'", "--class_weight balanced"],
+    "--gradient_clip 0": ["gradient_clip: received 0"],
+    "--gradient_accumulation 0": ["gradient_accumulation: received 0"],
+    "--early_stopping 0": ["early_stopping: received 0"],
+    "--ema 1": ["ema: received 1;", "--ema 0.99"],
+    "--seed -1": ["seed: received -1", "--seed 0"],
+    "--image_size 0": ["image_size: received 0", "--image_size 32"],
+    "--image_size 8 8 8": ["image_size: received (8, 8, 8)"],
+    "--input_shape 8 8": ["input_shape: received (8, 8)", "--input_shape 32 32 3"],
+    "--input_shape 8 8 2": ["input_shape", "--input_shape 8 8 1"],
+    "--image_size 4 --input_shape 8 8 1": ["image_size", "only one"],
+    "--num_classes 1": ["num_classes: received 1", "Leave num_classes out"],
+    "--num_classes 9": ["the first (9)", "0 to 8", "num_classes"],
+    "--verbose 5": ["verbose: received 5", "from 0 to 2"],
+    "--directory /proc/kerasdl": ["directory: received '/proc/kerasdl'", "can be made"],
+    "--directory ''": ["directory: received ''"],
+    "--export ''": ["export: received ''"],
+    "digits more": ["'more'", "--help"],
+    "--data dijits": ["data: received 'dijits'", "'digits'"],
+    "--data xqzvkw": ["data: received 'xqzvkw'", "Check the spelling", "catalog/overview"],
+    "--data " + "x" * 300: ["data: received 'xxx", "Check the spelling"],
+    "--data photos/none": ["photos/none", "does not exist"],
+    "--data none.npz": ["none.npz", "does not exist"],
+    "--data mnist": ["mnist", "does not answer", "digits"],
+    "--data tfds:cifar10": ["cifar10", "digits"],
+    "--data mnist/9.9.9": ["9.9.9"],
+    "--data tfds:mnits": ["'mnist'"],
+    "--data imdb_reviews": ["text: Text", "an Image and a ClassLabel"],
+    "--data tfds:voc/2007": ["an Image and a ClassLabel"],
+}
+COMMANDS = {
+    "train": ["recipe", "image_classification"],
+    "train image_clasification": ["'image_classification'"],
+    "train --epochs 3": ["--epochs", "kerasdl train --help"],
+    "trian": ["trian", "train"],
+    "predict": ["MODEL", "--help"],
+    "predict model": ["IMAGE", "--help"],
+    "predict nowhere photo.png": ["nowhere", "no such folder", "Check the path"],
+    "report": ["DIRECTORY", "--help"],
+    "report runs/none": ["runs/none", "result.json"],
+    "diagnose runs/none": ["runs/none", "result.json"],
+}
+# name -> (what writes the files, the command, the words of its answer)
+FILES = {
+    "directory holds a run": (run(), TRAIN + "--directory runs/ab", ["runs/ab", "a finished run"]),
+    "directory holds files": (file("a/b"), TRAIN + "--directory a", ["'a', which holds files"]),
+    "directory is a file": (file("a"), TRAIN + "--directory a", ["directory: received 'a'"]),
+    "directory below a file": (file("a"), TRAIN + "--directory a/b", ["directory: received 'a/b'"]),
+    "runs is a file": (file("runs"), TRAIN, ["directory: received 'runs/digits'"]),
+    "export onto a file": (file("a"), TRAIN + "--export a", ["export: received 'a'"]),
+    "data: empty folder": (shapes(classes=""), TRAIN + "--data .", ["no class folders", "holds nothing"]),
+    "data: one class": (shapes(classes="a"), TRAIN + "--data shapes", ["one class folder (a)"]),
+    "data: no class folders": (shapes(classes="a"), TRAIN + "--data shapes/a", ["no class folders", "12 entries"]),
+    "data: corrupt PNG": (shapes(picture("shapes/a/x.png", end=20)), TRAIN + "shapes", ["a/x.png", "replace"]),
+    "data: truncated PNG": (shapes(picture("shapes/a/x.png", end=300)), TRAIN + "shapes", ["a/x.png", "cut short"]),
+    "data: truncated JPEG": (shapes(picture("shapes/a/x.jpg", end=500)), TRAIN + "shapes", ["a/x.jpg", "cut short"]),
+    "data: empty file": (shapes(file("shapes/a/x.png")), TRAIN + "shapes", ["a/x.png", "an empty file"]),
+    "data: WebP": (shapes(file("shapes/a/x.webp")), TRAIN + "shapes", ["a/x.webp", "Convert"]),
+    "data: grey and colour": (
+        shapes(picture("shapes/a/x.png", "RGB")), TRAIN + "shapes", ["1 and of 3 channels", "--input_shape 32 32 3"],
+    ),
+    "data: empty class": (
+        shapes(lambda folder: (folder / "shapes/c").mkdir()), TRAIN + "shapes", ["without images: c"],
+    ),
+    "data: too few of a class": (shapes(count=2), TRAIN + "shapes", ["'a' (2)", "'b' (2)"]),
+    "data: misspelt folder": (shapes(), TRAIN + "shapse", ["'shapes'"]),
+    "data: text file": (file("a.txt", "words"), TRAIN + "a.txt", ["a.txt", ".npz"]),
+    "data: csv": (file("a.csv", "x,y\n1,2\n"), TRAIN + "a.csv", ["a.csv", ".npz"]),
+    "data: one image": (picture("a.png"), TRAIN + "a.png", ["a.png", "folder"]),
+    "npz: not a zip": (file("data.npz", "text"), TRAIN + "data.npz", ["data.npz", "no zip archive", "np.savez"]),
+    "npz: damaged": (damaged_npz, TRAIN + "data.npz", ["data.npz", "damaged"]),
+    "npz: missing keys": (npz(a=X, b=Y), TRAIN + "data.npz", ["the arrays a, b", "x_train"]),
+    "npz: no labels": (npz(x_train=X), TRAIN + "data.npz", ["y_train"]),
+    "npz: lengths differ": (npz(x=X, y=Y[1:]), TRAIN + "data.npz", ["40 images and 39 labels"]),
+    "npz: NaN": (npz(x=np.where(X < 9, np.nan, X), y=Y), TRAIN + "data.npz", ["NaN", "index 0"]),
+    "npz: pickled objects": (npz(x=X.astype(object), y=Y), TRAIN + "data.npz", ["pickled objects"]),
+    "npz: floats in [0, 1]": (npz(x=X / 255, y=Y), TRAIN + "data.npz", ["uint8", "x * 255"]),
+    "npz: too few of a class": (npz(x=X, y=np.arange(40) // 39), TRAIN + "data.npz", ["'1' (1)", "drop"]),
+    "predict: folder without a model": (file("model/a"), "predict model a.png", ["without a SavedModel"]),
+    "predict: damaged model": (
+        all_of(file("model/1/saved_model.pb", "x"), picture("a.png")), "predict model a.png", ["model/1", "Export"],
+    ),
+    "predict: no such image": (exported(), "predict model photo.png", ["photo.png", "no such file"]),
+    "predict: not an image": (exported(file("a.png", "text")), "predict model a.png", ["a.png", "no decoder"]),
+    "predict: truncated JPEG": (exported(picture("a.jpg", end=500)), "predict model a.jpg", ["a.jpg", "no decoder"]),
+    "predict: top 0": (exported(picture("a.png")), "predict model a.png --top 0", ["top: received 0", "--top 1"]),
+    "predict: top 1.5": (exported(picture("a.png")), "predict model a.png --top 1.5", ["top: received 1.5"]),
+    "predict: damaged description": (
+        exported(file("model/1/assets.extra/kerasdl.json", "{"), picture("a.png")), "predict model a.png", ["model/1"],
+    ),
+    "predict: no description": (
+        exported(lambda folder: (folder / "model/1/assets.extra/kerasdl.json").unlink(), picture("a.png")),
+        "predict model a.png", ["model/1", "kerasdl exported"],
+    ),
+    "report: damaged model": (run(), "report runs/ab", ["runs/ab", "a damaged run", "model.keras"]),
+    "report: damaged result": (run("{"), "report runs/ab", ["runs/ab", "a damaged run"]),
+    "report: result without facts": (run("{}"), "report runs/ab", ["runs/ab", "a damaged run"]),
+    "diagnose: damaged result": (run("[]"), "diagnose runs/ab", ["runs/ab", "a damaged run"]),
+    "report: output in no folder": (run(), "report runs/ab --output none/a.html", ["none/a.html", "a file in"]),
+    "report: output is a folder": (run(), "report runs/ab --output runs", ["output: received 'runs'"]),
+}  # fmt: skip
+CASES = {
+    **{words: Case(TRAIN + words, says) for words, says in KEYWORDS.items()},
+    **{words: Case(words, says) for words, says in COMMANDS.items()},
+    **{name: Case(words, says, write) for name, (write, words, says) in FILES.items()},
+}
+
+
+def run_process(case: Case) -> tuple[int, str, list[str]]:
+    """Run a case as a user does and return its exit status, its standard error, and what it left behind."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "work")
+        folder.mkdir()
+        case.write(folder)
+        before = contents(folder)
+        # TFDS may keep its own record of what it looked for, so its folder is another.
+        settings = {"PYTHONPATH": str(ROOT), "TFDS_DATA_DIR": str(Path(name, "tfds"))}
+        done = subprocess.run(
+            [sys.executable, "-m", "recipes", *case.arguments],
+            cwd=folder, env=os.environ | OFFLINE | settings, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stderr, changed(before, contents(folder))
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the cases whose names have one of `words`, or all; print the table; return 1 if one breaks the promise."""
+    chosen = {name: case for name, case in CASES.items() if not words or any(word in name for word in words)}
+    exported_files()
+    failures = 0
+    with ThreadPoolExecutor(2) as pool:
+        for (name, case), (status, error, left) in zip(
+            chosen.items(), pool.map(run_process, chosen.values()), strict=True
+        ):
+            fault = case.broken(status, error, left)
+            failures += bool(fault)
+            print(
+                f"{name[:60]}\n  exit {status}, left {', '.join(left) or 'nothing'}{f'; FAULT: {fault}' * bool(fault)}"
+            )
+            print(f"  {error.strip()}", flush=True)
+    print(f"{len(chosen)} cases, {failures} break the promise")
+    return int(failures > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
