@@ -21,6 +21,8 @@ ACTIVATIONS = tuple(
         if not name.startswith("_") and name not in ("get", "serialize", "deserialize", "glu", "threshold")
     )
 )
+# Keras's default momentum of 0.99 needs some hundred steps to forget its start: too many for small data.
+MOMENTUM = 0.9
 _SATURATING = ("tanh", "sigmoid", "softsign", "hard_sigmoid", "hard_tanh", "softmax", "linear")
 
 
@@ -40,8 +42,31 @@ def scale_image(x: keras.KerasTensor, *, name: str = "rescaling") -> keras.Keras
     return keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name=name)(x)
 
 
+def suitable_momentum(steps: int) -> float:
+    """Return the momentum of batch normalization that suits a training of `steps` steps.
+
+    Its moving mean and variance remember about 1 / (1 - momentum) steps. The rule: a tenth of the training, so that
+    the start is forgotten at its end (its share is then below e^-10), at least 2 steps and at most Keras's 100.
+
+    Args:
+        steps: Batches in the whole training.
+
+    Returns:
+        A momentum from 0.5 to 0.99: 0.9 for 100 steps, 0.98 for 500, 0.99 from 1000 on.
+
+    Example:
+        >>> cnn((28, 28, 1), 10, momentum=suitable_momentum(20 * 15))
+    """
+    return 1 - 1 / min(max(steps / 10, 2), 100)
+
+
 def normalize(
-    x: keras.KerasTensor, normalization: str | None, *, gamma_initializer: str = "ones", name: str
+    x: keras.KerasTensor,
+    normalization: str | None,
+    *,
+    gamma_initializer: str = "ones",
+    momentum: float = MOMENTUM,
+    name: str,
 ) -> keras.KerasTensor:
     """Normalize the last axis of `x`, or return `x` as it is when `normalization` is None.
 
@@ -51,6 +76,7 @@ def normalize(
         x: Tensor of shape (batch, ..., channels).
         normalization: "batch", "layer", "group" or None.
         gamma_initializer: Initial scale.
+        momentum: Of the moving statistics of batch normalization, in [0, 1); see `suitable_momentum`.
         name: Name of the layer.
 
     Returns:
@@ -66,8 +92,7 @@ def normalize(
         return x
     check_choice("normalization", normalization, NORMALIZATIONS)
     if normalization == "batch":
-        # Keras's default momentum of 0.99 needs some hundred steps to forget its start: too many for small data.
-        layer = keras.layers.BatchNormalization(momentum=0.9, gamma_initializer=gamma_initializer, name=name)
+        layer = keras.layers.BatchNormalization(momentum=momentum, gamma_initializer=gamma_initializer, name=name)
     elif normalization == "layer":
         layer = keras.layers.LayerNormalization(gamma_initializer=gamma_initializer, name=name)
     else:
@@ -86,6 +111,7 @@ def convolution(
     strides: int = 1,
     activation: str | None = "relu",
     normalization: str | None = "batch",
+    momentum: float = MOMENTUM,
     regularizer: keras.regularizers.Regularizer | None = None,
     zero: bool = False,
     name: str,
@@ -101,6 +127,7 @@ def convolution(
         strides: Step of the kernel in pixels; the padding is "same".
         activation: Name of a Keras activation, or None for none.
         normalization: As in `normalize`.
+        momentum: As in `normalize`.
         regularizer: Of the kernel.
         zero: Start with an output of zero (zero scale, or zero kernel without normalization), for the end of a
             residual branch: the block starts as the identity (arXiv:1706.02677, section 5.1).
@@ -125,7 +152,8 @@ def convolution(
         kernel_regularizer=regularizer,
         name=name,
     )(x)
-    x = normalize(x, normalization, gamma_initializer="zeros" if zero else "ones", name=f"{name}_norm")
+    gamma = "zeros" if zero else "ones"
+    x = normalize(x, normalization, gamma_initializer=gamma, momentum=momentum, name=f"{name}_norm")
     return x if activation is None else keras.layers.Activation(activation, name=f"{name}_activation")(x)
 
 
@@ -135,6 +163,7 @@ def dense(
     *,
     activation: str = "relu",
     normalization: str | None = None,
+    momentum: float = MOMENTUM,
     dropout: float = 0.0,
     regularizer: keras.regularizers.Regularizer | None = None,
     name: str,
@@ -146,6 +175,7 @@ def dense(
         units: Number of output features.
         activation: Name of a Keras activation.
         normalization: As in `normalize`.
+        momentum: As in `normalize`.
         dropout: Share of the output features set to zero in training.
         regularizer: Of the kernel.
         name: Name of the dense layer and first part of the names of the layers after it.
@@ -166,7 +196,7 @@ def dense(
         kernel_regularizer=regularizer,
         name=name,
     )(x)
-    x = normalize(x, normalization, name=f"{name}_norm")
+    x = normalize(x, normalization, momentum=momentum, name=f"{name}_norm")
     x = keras.layers.Activation(activation, name=f"{name}_activation")(x)
     return keras.layers.Dropout(dropout, name=f"{name}_dropout")(x) if dropout else x
 
@@ -186,7 +216,9 @@ def residual(
     bottleneck: bool = False,
     activation: str = "relu",
     normalization: str | None = "batch",
+    momentum: float = MOMENTUM,
     regularizer: keras.regularizers.Regularizer | None = None,
+    stochastic_depth: float = 0.0,
     name: str,
 ) -> keras.KerasTensor:
     """Residual block of a ResNet (arXiv:1512.03385): activation(shortcut + branch).
@@ -202,7 +234,9 @@ def residual(
         bottleneck: Which of the two branches.
         activation: Name of a Keras activation.
         normalization: As in `normalize`.
+        momentum: As in `normalize`.
         regularizer: Of the kernels.
+        stochastic_depth: Share of the examples whose branch is left out in training (arXiv:1603.09382), in [0, 1).
         name: First part of the names of all layers.
 
     Returns:
@@ -214,7 +248,7 @@ def residual(
     Example:
         >>> residual(x, 128, strides=2, name="stage2_block1")
     """
-    conv = functools.partial(convolution, normalization=normalization, regularizer=regularizer)
+    conv = functools.partial(convolution, normalization=normalization, momentum=momentum, regularizer=regularizer)
     channels = 4 * filters if bottleneck else filters
     if bottleneck:
         y = conv(x, filters, 1, activation=activation, name=f"{name}_conv1")
@@ -225,5 +259,8 @@ def residual(
         y = conv(y, channels, 3, activation=None, zero=True, name=f"{name}_conv2")
     if strides != 1 or x.shape[-1] != channels:
         x = conv(x, channels, 1, strides=strides, activation=None, name=f"{name}_shortcut")
+    if stochastic_depth:
+        # One draw an example; the branches that stay grow by 1 / (1 - rate), so that inference needs no factor.
+        y = keras.layers.Dropout(stochastic_depth, noise_shape=(None, 1, 1, 1), name=f"{name}_stochastic_depth")(y)
     x = keras.layers.Add(name=f"{name}_add")([x, y])
     return keras.layers.Activation(activation, name=f"{name}_activation")(x)

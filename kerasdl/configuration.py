@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 # Recorded beside the arguments; a recipe accepts them back and ignores them.
-RECORDED = ("versions", "hardware")
+RECORDED = ("versions", "hardware", "data_fingerprint")
+# How a run is watched and kept does not change what comes out of it; neither do other machines, as far as one can say.
+WITHOUT_EFFECT = ("versions", "hardware", "verbose", "directory", "resume", "checkpoint_every")
 
 
 def jsonable(value: Any) -> Any:
@@ -30,6 +32,13 @@ def jsonable(value: Any) -> Any:
     return value
 
 
+def matching(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of `arguments` that `function` takes by keyword."""
+    parameters = inspect.signature(function).parameters.values()
+    names = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    return {name: arguments[name] for name in names if name in arguments}
+
+
 def describe(config: Mapping[str, Any]) -> str:
     """Return the configuration as text, one `name = value` a line, the recorded facts last."""
     width = max(map(len, config))
@@ -37,9 +46,19 @@ def describe(config: Mapping[str, Any]) -> str:
     recorded = [
         f"  {name:<{width}} : {', '.join(f'{key} {fact}' for key, fact in config[name].items())}"
         for name in RECORDED
-        if config.get(name)
+        if isinstance(config.get(name), Mapping)
     ]
     return "\n".join([*lines, *recorded])
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return name and both values of what differs between two configurations and has an effect on the outcome."""
+    names = [*one, *(name for name in other if name not in one)]
+    return [
+        (name, one.get(name), other.get(name))
+        for name in names
+        if name not in WITHOUT_EFFECT and one.get(name) != other.get(name)
+    ]
 
 
 def write_text(path: Path, text: str) -> None:

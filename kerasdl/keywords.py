@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ OPTIMIZERS = tuple(LEARNING_RATES)
 # Optimizers that were made for decoupled weight decay get some by default.
 WEIGHT_DECAY = {"adamw": 0.05, "muon": 0.05}
 SCHEDULES = ("constant", "cosine", "one_cycle", "plateau", "exponential")
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 NORMALIZATIONS = ("batch", "layer", "group", "none")
 
 Check = Callable[[str, Any], None]
@@ -62,6 +63,20 @@ def number(minimum: float, below: float = math.inf, *, above: bool = False, exam
             raise InputError(name, received=repr(value), expected=f"a number {bounds}", mend=f"Try {name}={example}.")
 
     return check_number
+
+
+def or_auto(check: Check) -> Check:
+    """A check that "auto" passes too."""
+
+    def check_or_auto(name: str, value: Any) -> None:
+        if isinstance(value, str) and value != "auto":
+            raise InputError(
+                name, received=repr(value), expected='a value as documented, or "auto"', mend=f'Try {name}="auto".'
+            )
+        if value != "auto":
+            check(name, value)
+
+    return check_or_auto
 
 
 def choice(*choices: str) -> Check:
@@ -125,12 +140,6 @@ def class_weight(name: str, value: Any) -> None:
         )
 
 
-def jit_compile(name: str, value: Any) -> None:
-    """Check for True, False or "auto"."""
-    if not isinstance(value, bool) and value != "auto":
-        raise InputError(name, received=repr(value), expected='True, False or "auto"', mend=f'Try {name}="auto".')
-
-
 def folder(name: str, value: Any) -> None:
     """Check for a folder that exists or can be made."""
     if not isinstance(value, (str, Path)) or not str(value):
@@ -154,13 +163,32 @@ def new_directory(name: str, value: Any) -> None:
     folder(name, value)
     path = Path(value)
     if path.is_dir() and any(path.iterdir()):
-        kind = "a finished run" if (path / "result.json").exists() else "files"
+        finished, begun = (path / "result.json").exists(), (path / "config.json").exists()
+        kind = "a finished run" if finished else "an unfinished run" if begun else "files"
         raise InputError(
             name,
             received=f"{str(value)!r}, which holds {kind}",
             expected="a new or an empty folder",
-            mend="Choose another name, or move the old folder away.",
+            mend="Go on with resume=True, or choose another." if begun else "Choose another, or move the old one away.",
         )
+
+
+def checkpoint_every(name: str, value: Any) -> None:
+    """Check for "epoch", a number of batches, or seconds as in "60s"."""
+    seconds = re.fullmatch(r"\d+(\.\d+)?s", value) if isinstance(value, str) else None
+    if value != "epoch" and not seconds and not (_is_integer(value) and value >= 1):
+        raise InputError(
+            name,
+            received=repr(value),
+            expected='"epoch", a number of batches of at least 1, or seconds as in "60s"',
+            mend=f'Try {name}="60s".',
+        )
+
+
+def boolean(name: str, value: Any) -> None:
+    """Check for True or False."""
+    if not isinstance(value, bool):
+        raise InputError(name, received=repr(value), expected="True or False", mend=f"Try {name}=True.")
 
 
 def callbacks(name: str, value: Any) -> None:
@@ -179,13 +207,17 @@ def callbacks(name: str, value: Any) -> None:
 CHECKS: dict[str, Check] = {
     "epochs": integer(1, example=20),
     "batch_size": integer(1, example=64),
-    "learning_rate": number(0, above=True, example=0.001),
+    "learning_rate": or_auto(number(0, above=True, example=0.001)),
     "optimizer": named_or_object(*OPTIMIZERS, method="apply_gradients"),
     "schedule": named_or_object(*SCHEDULES, method="get_config"),
     "weight_decay": number(0, example=0.05),
     "dropout": number(0, 1, example=0.2),
     "l1": number(0, example=0.0001),
     "l2": number(0, example=0.0001),
+    "l1_mode": choice("penalty", "proximal"),
+    "spatial_dropout": number(0, 1, example=0.1),
+    "stochastic_depth": number(0, 1, example=0.1),
+    "normalization_momentum": number(0, 1, example=0.9),
     "label_smoothing": number(0, 1, example=0.1),
     "class_weight": class_weight,
     "early_stopping": integer(1, example=5),
@@ -193,9 +225,12 @@ CHECKS: dict[str, Check] = {
     "gradient_accumulation": integer(1),
     "ema": number(0, 1, above=True, example=0.99),
     "precision": choice(*PRECISIONS),
-    "jit_compile": jit_compile,
+    "jit_compile": or_auto(boolean),
+    "steps_per_execution": or_auto(integer(1)),
     "seed": integer(0, maximum=2**32 - 1),
     "directory": new_directory,
+    "resume": boolean,
+    "checkpoint_every": checkpoint_every,
     "verbose": integer(0, maximum=2, example=1),
     "callbacks": callbacks,
     "num_classes": integer(2, mend="Leave num_classes out: the classes in the data are counted."),
@@ -221,7 +256,12 @@ def check(arguments: Mapping[str, Any]) -> None:
     """
     for name, value in arguments.items():
         if name in CHECKS and value is not None:
-            CHECKS[name](name, value)
+            goes_on = name == "directory" and arguments.get("resume") is True
+            (folder if goes_on else CHECKS[name])(name, value)
+    if arguments.get("resume") and arguments.get("directory") is None:
+        raise InputError(
+            "resume", received="no directory", expected="the folder of the run", mend='Add directory="runs/first".'
+        )
 
 
 def resolve_optimizer(arguments: Mapping[str, Any]) -> dict[str, Any]:

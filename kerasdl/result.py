@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
-import math
-import os
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasdl.configuration import write_json, write_text
+from kerasdl import run_directory
 from kerasdl.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,10 +18,6 @@ if TYPE_CHECKING:
     from kerasdl.data import Dataset, Split
     from kerasdl.export import ImageClassifier
 
-MODEL_FILE, CONFIG_FILE, HISTORY_FILE, RESULT_FILE = "model.keras", "config.json", "history.csv", "result.json"
-REPORT_FILE = "report.html"
-# What `load` reads; the report is for people, who may do with it as they like.
-SEALED_FILES = (MODEL_FILE, CONFIG_FILE, HISTORY_FILE)
 PARITY_EXAMPLES = 64
 
 
@@ -91,9 +82,7 @@ class Result:
         lines.append("Diagnosis:" if self.diagnosis else "Diagnosis: nothing found")
         lines += [f"  {finding}" for finding in self.diagnosis]
         if self.directory is not None:
-            lines.append(
-                f"Run: {self.directory} ({REPORT_FILE}, {MODEL_FILE}, {CONFIG_FILE}, {HISTORY_FILE}, tensorboard)"
-            )
+            lines.append(f"Run: {self.directory} ({', '.join(run_directory.FILES)})")
         return "\n".join(lines)
 
     def predict(self, raw: Any) -> dict[str, np.ndarray]:
@@ -186,21 +175,18 @@ class Result:
         """Write the result into a folder from which :meth:`load` gives it back; `result.json` seals it."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        beside = directory / f".{os.getpid()}.{MODEL_FILE}"
-        self.model.save(beside)
-        os.replace(beside, directory / MODEL_FILE)
-        write_json(directory / CONFIG_FILE, self.config)
-        write_text(directory / HISTORY_FILE, _history_as_csv(self.history))
-        self.report(directory / REPORT_FILE)
-        write_json(
-            directory / RESULT_FILE,
-            {
+        self.report(directory / run_directory.REPORT_FILE)
+        run_directory.seal(
+            directory,
+            model=self.model,
+            config=self.config,
+            history=self.history,
+            facts={
                 "recipe": self.recipe,
                 "class_names": self.class_names,
                 "metrics": self.metrics,
                 "diagnosis": [finding.as_dict() for finding in self.diagnosis],
                 "data_fingerprint": self.dataset.fingerprint,
-                "files_sha256": {name: _sha256(directory / name) for name in SEALED_FILES},
             },
         )
         self.directory = directory
@@ -220,49 +206,22 @@ class Result:
         Raises:
             InputError: When there is no finished run, a file is damaged, or the data are not those of the run.
         """
-        import keras
-
         from kerasdl.diagnostics import Finding
 
         directory = Path(directory)
-        if not (directory / RESULT_FILE).is_file():
-            raise InputError(
-                str(directory),
-                received="a folder without a finished run" if directory.is_dir() else "no such folder",
-                expected=f"a folder with {RESULT_FILE}, as train(..., directory=...) writes it",
-                mend="Check the path, or let the training end.",
+        with run_directory.refusing_damage(directory):
+            model, config, history, facts = run_directory.unseal(directory)
+            return cls(
+                recipe=facts["recipe"],
+                model=model,
+                history=history,
+                config=config,
+                dataset=functools.partial(_load_dataset, config, data, facts["data_fingerprint"]),
+                class_names=facts["class_names"],
+                metrics=facts["metrics"],
+                diagnosis=[Finding(**finding) for finding in facts["diagnosis"]],
+                directory=directory,
             )
-        try:
-            facts = json.loads((directory / RESULT_FILE).read_text("utf-8"))
-            for name, digest in facts["files_sha256"].items():
-                if _sha256(directory / name) != digest:
-                    raise ValueError(f"{name} has changed since it was written")
-            config = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
-            history = _history_from_csv((directory / HISTORY_FILE).read_text("utf-8"))
-            model = keras.models.load_model(directory / MODEL_FILE, compile=False, safe_mode=True)
-            diagnosis = [Finding(**finding) for finding in facts["diagnosis"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                str(directory),
-                received=f"a damaged run ({type(error).__name__}: {error})",
-                expected="the files as they were written",
-                mend="Restore the folder from a copy, or train again.",
-            ) from error
-
-        def load_dataset() -> Dataset:
-            return _load_dataset(config, data, facts["data_fingerprint"])
-
-        return cls(
-            recipe=facts["recipe"],
-            model=model,
-            history=history,
-            config=config,
-            dataset=load_dataset,
-            class_names=facts["class_names"],
-            metrics=facts["metrics"],
-            diagnosis=diagnosis,
-            directory=directory,
-        )
 
     def _classifier(self) -> ImageClassifier:
         from kerasdl.data import images
@@ -318,26 +277,3 @@ def _load_dataset(config: Mapping[str, Any], data: Any, fingerprint: str) -> Dat
             mend="Pass the data of the run: Result.load(directory, data=...).",
         )
     return dataset
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _history_as_csv(history: Mapping[str, Sequence[float]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", *history])
-    # repr keeps every bit of a float.
-    writer.writerows([epoch, *map(repr, row)] for epoch, row in enumerate(zip(*history.values(), strict=True), start=1))
-    return text.getvalue()
-
-
-def _history_from_csv(text: str) -> dict[str, list[float]]:
-    header, *rows = list(csv.reader(io.StringIO(text)))
-    return {
-        name: [math.nan if row[column] == "nan" else float(row[column]) for row in rows]
-        for column, name in enumerate(header)
-        if name != "epoch"
-    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import itertools
 import json
 import os
 import re
@@ -18,11 +17,13 @@ from cyclopts import App, CycloptsError, Parameter
 
 import kerasdl
 import kerasdl.keywords
+from kerasdl.configuration import RECORDED
 from kerasdl.errors import InputError, check_choice
-from recipes.typed import NUMBERS, as_options, from_words, typed_annotation
+from recipes import commands
+from recipes.commands import free_directory, start_keras
+from recipes.typed import as_options, from_words, typed_annotation
 
 RECIPES = ("image_classification",)
-_RECORDED = ("versions", "hardware")
 EXPORT = Annotated[str | None, Parameter(help="Folder of the exported model; by default saved_models/NAME.")]
 NO_EXPORT = Annotated[bool, Parameter(help="Train without exporting.")]
 
@@ -54,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         command = " ".join(("kerasdl", *(error.command_chain or ())))
         print(f"kerasdl: {one_line(error).rstrip('.')}. See {command} --help.", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("kerasdl: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"kerasdl: {as_options(one_line(stop) or 'stopped', option_names())}", file=sys.stderr)
         return 130
     except Exception as error:
         if debug:
@@ -65,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Return an error's message on one line."""
     return " ".join(str(error).split())
 
@@ -95,7 +96,7 @@ def make_app() -> App:
         train.command(train_command(name), name=name)
     train.default(unknown_recipe)
     app.command(train)
-    for command in (predict, report, diagnose):
+    for command in (commands.predict, commands.report, commands.diagnose, commands.rerun, commands.compare):
         app.command(command)
     return app
 
@@ -107,7 +108,7 @@ def train_command(name: str) -> Callable[..., None]:
     typed = [
         parameter.replace(annotation=annotation)
         for parameter in signature.parameters.values()
-        if parameter.name not in _RECORDED and (annotation := typed_annotation(parameter.annotation)) is not None
+        if parameter.name not in RECORDED and (annotation := typed_annotation(parameter.annotation)) is not None
     ]
 
     own = [
@@ -140,35 +141,11 @@ def name_of(data: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name)[:100] or "data"
 
 
-def free_directory(name: str) -> Path:
-    """Return runs/NAME, or runs/NAME-2, runs/NAME-3, … when there is a run already."""
-    return next(
-        path
-        for path in (Path("runs") / (name if count == 1 else f"{name}-{count}") for count in itertools.count(1))
-        if not path.exists()
-    )
-
-
-def start_keras() -> None:
-    """Import Keras and wake its backend without the start-up notes that TensorFlow writes whatever its log level is."""
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
-        return
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
-        import keras
-
-        keras.ops.zeros(1)
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
-
-
 def run_training(recipe: ModuleType, data: str, export: str | None, keywords: dict[str, Any]) -> None:
     """Check, train, export, and say where things are."""
     if keywords.get("directory") is None:
-        keywords["directory"] = str(free_directory(name_of(data)))
+        name = name_of(data)
+        keywords["directory"] = str(Path("runs") / name if keywords.get("resume") else free_directory(name))
     recipe.resolve(data=data, **keywords)
     if export is not None:
         kerasdl.keywords.folder("export", export)
@@ -192,80 +169,6 @@ def unknown_recipe(recipe: str = "", /, *words: str) -> None:
         words: Its options.
     """
     check_choice("recipe", recipe, RECIPES)
-
-
-def predict(model: str, image: str, /, *images: str, top: Annotated[int, NUMBERS] = 3) -> None:
-    """Classify image files with an exported model.
-
-    Args:
-        model: Folder of the export, such as saved_models/digits.
-        image: Path of an image file.
-        images: More of them.
-        top: How many classes to show for each image.
-    """
-    from kerasdl.export import find_exported, load_exported
-
-    folder = find_exported(model)
-    kerasdl.keywords.integer(1)("top", top)
-    for path in (image, *images):
-        if not Path(path).is_file():
-            raise InputError(path, received="no such file", expected="an image file", mend="Check the path.")
-    start_keras()
-    exported = load_exported(folder)
-    if not exported.class_names or "encoded" not in exported.signatures:
-        raise InputError(
-            str(folder),
-            received="a SavedModel that does not take image files",
-            expected="what kerasdl exported for grey or colour images",
-            mend="Pass the folder of such an export, or load this one in Python.",
-        )
-    # One line an image as it comes: a bad file later does not hide the answers before it.
-    for path in (image, *images):
-        scores = exported.predict(path)["scores"][0]
-        best = scores.argsort()[::-1][:top]
-        print(f"{path}: " + ", ".join(f"{exported.class_names[index]} {scores[index]:.4f}" for index in best))
-
-
-def report(directory: str, /, *, output: str | None = None) -> None:
-    """Write the report of a finished run, one HTML page.
-
-    Args:
-        directory: The run's folder, such as runs/digits.
-        output: The page; by default report.html in the run's folder.
-    """
-    check_run(directory)
-    page = Path(output or Path(directory) / "report.html")
-    if page.is_dir() or not page.absolute().parent.is_dir():
-        raise InputError(
-            "output",
-            received=repr(str(page)),
-            expected="a file in a folder that exists",
-            mend="Try output=report.html.",
-        )
-    start_keras()
-    print(kerasdl.Result.load(directory).report(page))
-
-
-def diagnose(directory: str, /) -> None:
-    """Say what was wrong with a finished training, and what mends it.
-
-    Args:
-        directory: The run's folder, such as runs/digits.
-    """
-    check_run(directory)
-    start_keras()
-    print(kerasdl.Result.load(directory).summary())
-
-
-def check_run(directory: str) -> None:
-    """Check for the folder of a finished run, before anything heavy is imported."""
-    if not (Path(directory) / "result.json").is_file():
-        raise InputError(
-            directory,
-            received="no finished run",
-            expected="a folder with result.json, such as runs/digits",
-            mend="Check the path, or let the training end.",
-        )
 
 
 if __name__ == "__main__":

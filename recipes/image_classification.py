@@ -15,21 +15,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kerasdl
-from kerasdl import configuration, keywords
+from kerasdl import configuration, keywords, run_directory
 from kerasdl.errors import InputError, check_choice
 
 if TYPE_CHECKING:
     import keras
 
 # What each architecture can be told beyond what all can, and its default here.
-ARCHITECTURES: dict[str, dict[str, tuple[int, ...]]] = {
+_RESNET = {"filters": (64, 128, 256, 512), "spatial_dropout": 0.0, "stochastic_depth": 0.0}
+ARCHITECTURES: dict[str, dict[str, Any]] = {
     "mlp": {"units": (128,)},
-    "cnn": {"filters": (32, 64, 128), "units": (128,)},
-    "resnet9": {"filters": (32, 64, 128, 128)},
-    "resnet18": {"filters": (64, 128, 256, 512)},
-    "resnet34": {"filters": (64, 128, 256, 512)},
-    "resnet50": {"filters": (64, 128, 256, 512)},
+    "cnn": {"filters": (32, 64, 128), "units": (128,), "spatial_dropout": 0.0},
+    "resnet9": {"filters": (32, 64, 128, 128), "spatial_dropout": 0.0},
+    "resnet18": _RESNET,
+    "resnet34": _RESNET,
+    "resnet50": _RESNET,
 }
+OPTIONS = ("filters", "units", "spatial_dropout", "stochastic_depth")
 
 
 def train(
@@ -39,14 +41,18 @@ def train(
     filters: Sequence[int] | None = None,
     units: Sequence[int] | None = None,
     normalization: str = "batch",
+    normalization_momentum: float | None = None,
     activation: str = "relu",
     dropout: float = 0.2,
+    spatial_dropout: float | None = None,
+    stochastic_depth: float | None = None,
     l1: float = 0.0,
+    l1_mode: str = "penalty",
     l2: float = 0.0,
     epochs: int = 20,
     batch_size: int = 64,
     optimizer: str | Mapping[str, Any] | keras.optimizers.Optimizer = "adamw",
-    learning_rate: float | None = None,
+    learning_rate: float | str | None = None,
     schedule: str | Mapping[str, Any] | keras.optimizers.schedules.LearningRateSchedule | None = None,
     weight_decay: float | None = None,
     label_smoothing: float = 0.0,
@@ -55,17 +61,22 @@ def train(
     gradient_accumulation: int = 1,
     ema: float | None = None,
     early_stopping: int | None = None,
+    augmentation: str | Sequence[str] = "none",
     precision: str = "float32",
-    jit_compile: bool | str = "auto",
+    jit_compile: bool | str = False,
+    steps_per_execution: int | str = 1,
     seed: int = 0,
     image_size: int | Sequence[int] | None = None,
     input_shape: Sequence[int] | None = None,
     num_classes: int | None = None,
     directory: str | Path | None = None,
+    resume: bool = False,
+    checkpoint_every: int | str = "epoch",
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 1,
     versions: Mapping[str, str] | None = None,
     hardware: Mapping[str, Any] | None = None,
+    data_fingerprint: str | None = None,
 ) -> kerasdl.Result:
     """Train an image classifier.
 
@@ -78,14 +89,18 @@ def train(
         filters: Channels of each stage, for all but mlp.
         units: Units of each fully connected layer, for mlp and cnn.
         normalization: batch, layer, group or none.
+        normalization_momentum: Momentum of batch normalization's statistics; by default it suits the number of steps.
         activation: Name of a Keras activation.
         dropout: Share of features that are dropped in training, in [0, 1).
+        spatial_dropout: Share of whole channels that are dropped between the stages of cnn and the resnets, in [0, 1).
+        stochastic_depth: Share of residual branches that the last block of a resnet18, 34 or 50 skips, in [0, 1).
         l1: Weight of the sum of absolute kernel values in the loss.
+        l1_mode: penalty adds it to the loss, which makes weights small; proximal makes them exactly zero.
         l2: Weight of the sum of squared kernel values in the loss.
         epochs: Passes over the training images.
         batch_size: Images a step.
         optimizer: sgd, nesterov, adam, adamw, rmsprop, muon, or a Keras optimizer.
-        learning_rate: Highest learning rate; by default 0.001, for sgd and nesterov 0.05.
+        learning_rate: Highest learning rate; by default 0.001, for sgd and nesterov 0.05; auto runs a range test.
         schedule: constant, cosine, one_cycle (the default), plateau, exponential, or a Keras schedule.
         weight_decay: Decoupled weight decay; by default 0.05 for adamw and muon, else 0.
         label_smoothing: Share of the target that is spread over all classes, in [0, 1).
@@ -94,17 +109,24 @@ def train(
         gradient_accumulation: Batches whose gradients are averaged before one update.
         ema: Momentum of a moving average of the weights, such as 0.99.
         early_stopping: Epochs without a lower validation loss after which training stops.
-        precision: float32, bfloat16 or float16 (mixed precision; weights and logits stay float32).
-        jit_compile: XLA: True, False or auto, as Keras decides.
+        augmentation: none, light, standard, strong, or words such as "light,-flip": see kerasdl.data.make_augmentation.
+            It changes training images at random, and nothing in the model.
+        precision: float32, bfloat16 or float16 (mixed precision; weights and logits stay float32), or auto.
+        jit_compile: XLA: true, false or auto.
+        steps_per_execution: Batches that run without a return to Python, or auto. What is auto is chosen by a short
+            measurement on this model and machine, at most 3 % of the expected run.
         seed: Seed of the weights, of dropout and of the order of images.
         image_size: Side in pixels, or height and width, that all images are resized to.
         input_shape: Height, width and channels that all images are converted to.
         num_classes: Number of classes, when labels may lack some of them.
         directory: New folder for the model, configuration, history, TensorBoard logs and report.
+        resume: Go on with the run that is in `directory`, if there is one, to the bit as if it had never been killed.
+        checkpoint_every: epoch, a number of batches, or seconds as in "60s".
         callbacks: Further Keras callbacks.
         verbose: 0 silent, 1 a progress bar on a terminal and lines elsewhere, 2 always lines.
         versions: Recorded in `result.config`; accepted back and ignored.
         hardware: Recorded in `result.config`; accepted back and ignored.
+        data_fingerprint: Recorded in `result.config`; accepted back and ignored.
 
     Returns:
         The result: model, history, test metrics, diagnosis, configuration, dataset.
@@ -117,42 +139,62 @@ def train(
         >>> result.metrics["accuracy"]
         0.994...
     """
-    arguments = {name: value for name, value in locals().items() if name not in ("versions", "hardware")}
+    arguments = {name: value for name, value in locals().items() if name not in configuration.RECORDED}
     arguments = resolve(**arguments)
 
     import keras
 
     dataset = kerasdl.data.load(data, image_size=image_size, input_shape=input_shape, num_classes=num_classes)
     weights = kerasdl.data.class_weights(dataset, class_weight)
+    augment = kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes)
+    # One-hot targets throughout: label smoothing and soft labels need them.
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+    encode_targets = functools.partial(keras.utils.to_categorical, num_classes=dataset.num_classes)
+    if normalization_momentum is None:
+        steps = epochs * (len(dataset.train) // min(batch_size, len(dataset.train)))
+        arguments["normalization_momentum"] = kerasdl.blocks.suitable_momentum(steps)
+    penalty, proximal_l1 = (0.0, l1) if l1_mode == "proximal" else (l1, 0.0)
+    build_keywords = configuration.matching(build, arguments) | {"l1": penalty}
+    folder = None if directory is None else Path(directory)
+    arguments |= run_directory.decided(folder, arguments)
+    arguments |= kerasdl.training.resolve_auto(
+        arguments,
+        functools.partial(build, dataset.input_shape, dataset.num_classes, **build_keywords),
+        dataset.train,
+        loss=loss,
+        encode_targets=encode_targets,
+        augment=augment,
+    )
     keras.utils.set_random_seed(seed)
-    model = build(dataset.input_shape, dataset.num_classes, **{name: arguments[name] for name in BUILD_KEYWORDS})
+    model = build(dataset.input_shape, dataset.num_classes, **build_keywords | {"precision": arguments["precision"]})
     config = {
         **configuration.jsonable({name: value for name, value in arguments.items() if name != "callbacks"}),
         "data": dataset.source,
         "input_shape": list(dataset.input_shape),
         "image_size": None,  # said by input_shape
         "directory": None,  # a repeated run needs a folder of its own
+        "resume": False,
         "versions": kerasdl.training.versions(),
         "hardware": kerasdl.training.describe_hardware(),
+        "data_fingerprint": dataset.fingerprint,
     }
     if verbose:
         print(f"Data: {dataset.describe()}\nConfiguration:\n{configuration.describe(config)}", flush=True)
-    log_directory = None
-    if directory is not None:
-        log_directory = Path(directory) / "tensorboard"
-        log_directory.mkdir(parents=True, exist_ok=True)
+    if folder is not None and run_directory.begin(folder, config):
+        return finished(kerasdl.Result.load(folder, data=dataset), verbose)
+    fit_keywords = configuration.matching(kerasdl.training.fit, arguments) | {"class_weight": weights}
     history = kerasdl.training.fit(
         model,
         dataset.train,
         dataset.validation,
-        # One-hot targets throughout: label smoothing and soft labels need them.
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
+        loss=loss,
         metrics=["accuracy"],
-        encode_targets=functools.partial(keras.utils.to_categorical, num_classes=dataset.num_classes),
-        class_weight=weights,
-        callbacks=callbacks,
-        log_directory=log_directory,
-        **{name: arguments[name] for name in FIT_KEYWORDS},
+        encode_targets=encode_targets,
+        augment=augment,
+        proximal_l1=proximal_l1,
+        log_directory=folder and folder / run_directory.LOG_FOLDER,
+        checkpoint_directory=folder and folder / run_directory.CHECKPOINT_FOLDER,
+        **fit_keywords,
     )
     result = kerasdl.Result(
         recipe="image_classification",
@@ -162,29 +204,16 @@ def train(
         dataset=dataset,
         class_names=dataset.class_names,
     )
-    if directory is not None:
-        result.save(directory)
+    if folder is not None:
+        result.save(folder)
+    return finished(result, verbose)
+
+
+def finished(result: kerasdl.Result, verbose: int) -> kerasdl.Result:
+    """Say how a training ended, and return its result."""
     if verbose:
         print(result.summary(), flush=True)
     return result
-
-
-BUILD_KEYWORDS = ("architecture", "filters", "units", "normalization", "activation", "dropout", "l1", "l2", "precision")
-FIT_KEYWORDS = (
-    "epochs",
-    "batch_size",
-    "optimizer",
-    "learning_rate",
-    "schedule",
-    "weight_decay",
-    "gradient_clip",
-    "gradient_accumulation",
-    "ema",
-    "early_stopping",
-    "jit_compile",
-    "seed",
-    "verbose",
-)
 
 
 def build(
@@ -194,7 +223,10 @@ def build(
     architecture: str = "resnet9",
     filters: Sequence[int] | None = None,
     units: Sequence[int] | None = None,
+    spatial_dropout: float | None = None,
+    stochastic_depth: float | None = None,
     normalization: str = "batch",
+    normalization_momentum: float = 0.9,
     activation: str = "relu",
     dropout: float = 0.2,
     l1: float = 0.0,
@@ -205,18 +237,25 @@ def build(
 
     The keywords are those of :func:`train`.
     """
-    sizes = resolve_architecture(architecture, filters=filters, units=units)
+    options = resolve_architecture(
+        architecture,
+        filters=filters,
+        units=units,
+        spatial_dropout=spatial_dropout,
+        stochastic_depth=stochastic_depth,
+    )
     renamed = {"units": "hidden"} if architecture == "mlp" else {}
     with kerasdl.training.precision_policy(precision):
         return getattr(kerasdl.models, architecture)(
             input_shape,
             num_classes,
             normalization=None if normalization == "none" else normalization,
+            momentum=normalization_momentum,
             activation=activation,
             dropout=dropout,
             l1=l1,
             l2=l2,
-            **{renamed.get(name, name): tuple(value) for name, value in sizes.items() if value is not None},
+            **{renamed.get(name, name): value for name, value in options.items() if value is not None},
         )
 
 
@@ -232,17 +271,16 @@ def resolve(**arguments: Any) -> dict[str, Any]:
         check_choice("keyword", name, defaults)
     resolved = {name: value for name, value in (defaults | arguments).items() if name not in configuration.RECORDED}
     keywords.check(resolved)
+    kerasdl.data.resolve_policy(resolved["augmentation"])
     resolved |= keywords.resolve_optimizer(resolved)
-    return resolved | resolve_architecture(
-        resolved["architecture"], filters=resolved["filters"], units=resolved["units"]
-    )
+    return resolved | resolve_architecture(resolved["architecture"], **{name: resolved[name] for name in OPTIONS})
 
 
-def resolve_architecture(architecture: str, **sizes: Sequence[int] | None) -> dict[str, Sequence[int] | None]:
-    """Return the architecture's sizes with its defaults filled in, or refuse one that it does not have."""
+def resolve_architecture(architecture: str, **options: Any) -> dict[str, Any]:
+    """Return the architecture's options with its defaults filled in, or refuse one that it does not have."""
     check_choice("architecture", architecture, ARCHITECTURES)
     defaults = ARCHITECTURES[architecture]
-    for name, value in sizes.items():
+    for name, value in options.items():
         if value is not None and name not in defaults:
             raise InputError(
                 name,
@@ -250,7 +288,7 @@ def resolve_architecture(architecture: str, **sizes: Sequence[int] | None) -> di
                 expected=f"nothing: {architecture} has only {' and '.join(defaults)}",
                 mend=f"Leave {name} out, or choose another architecture.",
             )
-    filters = sizes.get("filters")
+    filters = options.get("filters")
     if filters is not None and architecture != "cnn" and len(filters) != len(defaults["filters"]):
         raise InputError(
             "filters",
@@ -258,7 +296,7 @@ def resolve_architecture(architecture: str, **sizes: Sequence[int] | None) -> di
             expected=f"{len(defaults['filters'])} numbers, one for each stage of {architecture}",
             mend=f"Try filters={defaults['filters']}.",
         )
-    return {name: value if value is not None else defaults.get(name) for name, value in sizes.items()}
+    return {name: value if value is not None else defaults.get(name) for name, value in options.items()}
 
 
 def space(hp: Any) -> dict[str, Any]:

@@ -3,8 +3,18 @@
 Importing this package costs NumPy only; TensorFlow and scikit-learn are imported by the functions that need them.
 """
 
+from kerasdl.data.augmentation import make_augmentation, make_box_augmentation, resolve_policy
 from kerasdl.data.dataset import Dataset, Split
 from kerasdl.data.evaluation import class_weights, load_split
 from kerasdl.data.loading import load
 
-__all__ = ["Dataset", "Split", "class_weights", "load", "load_split"]
+__all__ = [
+    "Dataset",
+    "Split",
+    "class_weights",
+    "load",
+    "load_split",
+    "make_augmentation",
+    "make_box_augmentation",
+    "resolve_policy",
+]

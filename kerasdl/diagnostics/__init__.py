@@ -2,5 +2,6 @@
 
 from kerasdl.diagnostics.curves import Finding, diagnose_classifier
 from kerasdl.diagnostics.report import write_report
+from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
 
-__all__ = ["Finding", "diagnose_classifier", "write_report"]
+__all__ = ["Finding", "diagnose_classifier", "sparsity", "sparsity_table", "write_report"]

@@ -27,7 +27,9 @@ def cnn(
     units: Sequence[int] = (128,),
     activation: str = "relu",
     normalization: str | None = "batch",
+    momentum: float = blocks.MOMENTUM,
     dropout: float = 0.25,
+    spatial_dropout: float = 0.0,
     l1: float = 0.0,
     l2: float = 0.0,
     name: str = "cnn",
@@ -48,7 +50,10 @@ def cnn(
         units: Units of each fully connected layer before the logits; () for none.
         activation: Name of a Keras activation, after each convolution and fully connected layer.
         normalization: "batch", "layer", "group" or None, before each activation.
+        momentum: Of the moving statistics of batch normalization; `kerasdl.blocks.suitable_momentum` suits it to a
+            number of steps.
         dropout: Share of features set to zero in training before every fully connected layer, in [0, 1).
+        spatial_dropout: Share of whole channels set to zero in training between stages (arXiv:1411.4280), in [0, 1).
         l1: Weight of the sum of absolute kernel weights in the loss.
         l2: Weight of the sum of squared kernel weights in the loss.
         name: Name of the model.
@@ -72,7 +77,9 @@ def cnn(
     units = inputs.check_integers("units", units, empty=True)
     check_choice("pooling", pooling, _POOLING)
     inputs.check_activation(activation, normalization)
-    dropout = inputs.check_dropout(dropout)
+    momentum = inputs.check_share("momentum", momentum, example=0.9)
+    dropout = inputs.check_share("dropout", dropout)
+    spatial_dropout = inputs.check_share("spatial_dropout", spatial_dropout)
     regularizer = inputs.penalty(l1, l2)
 
     image, x = inputs.image_input(input_shape)
@@ -84,12 +91,15 @@ def cnn(
                 kernel_size,
                 activation=activation,
                 normalization=normalization,
+                momentum=momentum,
                 regularizer=regularizer,
                 name=f"stage{stage}_conv{layer}",
             )
         # Valid pooling with the window cut to the image: backends count the padding of "same" averages differently.
         window = (min(2, x.shape[1]), min(2, x.shape[2]))
         x = _POOLING[pooling](window, name=f"stage{stage}_pool")(x)
+        if spatial_dropout and stage < len(filters):
+            x = keras.layers.SpatialDropout2D(spatial_dropout, name=f"stage{stage}_spatial_dropout")(x)
     x = keras.layers.Flatten(name="flatten")(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name="flatten_dropout")(x)
@@ -99,6 +109,7 @@ def cnn(
             width,
             activation=activation,
             normalization=normalization,
+            momentum=momentum,
             dropout=dropout,
             regularizer=regularizer,
             name=f"dense{i}",

@@ -28,10 +28,10 @@ def check_integers(what: str, values: Any, *, empty: bool = False) -> tuple[int,
     return tuple(int(value) for value in values)
 
 
-def check_dropout(dropout: Any) -> float:
-    """Return `dropout` as a float, or raise :class:`InputError` unless it is a share in [0, 1)."""
-    keywords.CHECKS["dropout"]("dropout", dropout)
-    return float(dropout)
+def check_share(what: str, share: Any, *, example: float = 0.2) -> float:
+    """Return `share` as a float, or raise :class:`InputError` unless it is in [0, 1)."""
+    keywords.number(0, 1, example=example)(what, share)
+    return float(share)
 
 
 def check_activation(activation: object, normalization: object) -> None:
@@ -47,7 +47,8 @@ def penalty(l1: Any, l2: Any) -> keras.regularizers.Regularizer | None:
     Raises:
         InputError: If one of them is not a finite number of at least 0.
     """
-    keywords.check({"l1": l1, "l2": l2})
+    for name, value in {"l1": l1, "l2": l2}.items():
+        keywords.number(0, example=0.0001)(name, value)
     return keras.regularizers.L1L2(l1=float(l1), l2=float(l2)) if l1 or l2 else None
 
 

@@ -17,6 +17,7 @@ def mlp(
     hidden: Sequence[int] = (128,),
     activation: str = "relu",
     normalization: str | None = None,
+    momentum: float = blocks.MOMENTUM,
     dropout: float = 0.0,
     l1: float = 0.0,
     l2: float = 0.0,
@@ -35,6 +36,8 @@ def mlp(
         hidden: Units of each hidden layer.
         activation: Name of a Keras activation, after each hidden layer.
         normalization: "batch", "layer", "group" or None, before each activation.
+        momentum: Of the moving statistics of batch normalization; `kerasdl.blocks.suitable_momentum` suits it to a
+            number of steps.
         dropout: Share of the units of each hidden layer set to zero in training, in [0, 1).
         l1: Weight of the sum of absolute kernel weights in the loss.
         l2: Weight of the sum of squared kernel weights in the loss.
@@ -54,7 +57,8 @@ def mlp(
     num_classes = inputs.check_integer("num_classes", num_classes, minimum=2)
     hidden = inputs.check_integers("hidden", hidden)
     inputs.check_activation(activation, normalization)
-    dropout = inputs.check_dropout(dropout)
+    momentum = inputs.check_share("momentum", momentum, example=0.9)
+    dropout = inputs.check_share("dropout", dropout)
     regularizer = inputs.penalty(l1, l2)
 
     raw, x = inputs.vector_input(input_shape)
@@ -64,6 +68,7 @@ def mlp(
             units,
             activation=activation,
             normalization=normalization,
+            momentum=momentum,
             dropout=dropout,
             regularizer=regularizer,
             name=f"dense{i}",

@@ -23,7 +23,10 @@ def resnet(
     stem: str = "auto",
     activation: str = "relu",
     normalization: str | None = "batch",
+    momentum: float = blocks.MOMENTUM,
     dropout: float = 0.0,
+    spatial_dropout: float = 0.0,
+    stochastic_depth: float = 0.0,
     l1: float = 0.0,
     l2: float = 0.0,
     name: str = "resnet",
@@ -44,7 +47,12 @@ def resnet(
             where both sides have 96 pixels or more.
         activation: Name of a Keras activation.
         normalization: "batch", "layer", "group" or None, before each activation.
+        momentum: Of the moving statistics of batch normalization; `kerasdl.blocks.suitable_momentum` suits it to a
+            number of steps.
         dropout: Share of features set to zero in training before the logits, in [0, 1).
+        spatial_dropout: Share of whole channels set to zero in training between stages (arXiv:1411.4280), in [0, 1).
+        stochastic_depth: Share of the examples whose last residual branch is left out in training, in [0, 1); the
+            share of the others grows linearly with their depth (arXiv:1603.09382).
         l1: Weight of the sum of absolute kernel weights in the loss.
         l2: Weight of the sum of squared kernel weights in the loss.
         name: Name of the model.
@@ -73,9 +81,17 @@ def resnet(
         )
     check_choice("stem", stem, ("auto", "small", "large"))
     inputs.check_activation(activation, normalization)
-    dropout = inputs.check_dropout(dropout)
+    momentum = inputs.check_share("momentum", momentum, example=0.9)
+    dropout = inputs.check_share("dropout", dropout)
+    spatial_dropout = inputs.check_share("spatial_dropout", spatial_dropout)
+    stochastic_depth = inputs.check_share("stochastic_depth", stochastic_depth)
     regularizer = inputs.penalty(l1, l2)
-    options: dict[str, Any] = {"activation": activation, "normalization": normalization, "regularizer": regularizer}
+    options: dict[str, Any] = {
+        "activation": activation,
+        "normalization": normalization,
+        "momentum": momentum,
+        "regularizer": regularizer,
+    }
 
     image, x = inputs.image_input(input_shape)
     if stem == "large" or (stem == "auto" and min(x.shape[1:3]) >= 96):
@@ -87,7 +103,12 @@ def resnet(
         for block in range(1, count + 1):
             strides = 2 if stage > 1 and block == 1 else 1
             label = f"stage{stage}_block{block}"
-            x = blocks.residual(x, channels, strides=strides, bottleneck=bottleneck, name=label, **options)
+            rate = stochastic_depth * (sum(num_layers[: stage - 1]) + block) / sum(num_layers)
+            x = blocks.residual(
+                x, channels, strides=strides, bottleneck=bottleneck, stochastic_depth=rate, name=label, **options
+            )
+        if spatial_dropout and stage < len(filters):
+            x = keras.layers.SpatialDropout2D(spatial_dropout, name=f"stage{stage}_spatial_dropout")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
@@ -116,7 +137,9 @@ def resnet9(
     filters: Sequence[int] = (64, 128, 256, 512),
     activation: str = "relu",
     normalization: str | None = "batch",
+    momentum: float = blocks.MOMENTUM,
     dropout: float = 0.0,
+    spatial_dropout: float = 0.0,
     l1: float = 0.0,
     l2: float = 0.0,
     name: str = "resnet9",
@@ -132,7 +155,10 @@ def resnet9(
         filters: Channels of the first convolution and of the three stages: four numbers.
         activation: Name of a Keras activation.
         normalization: "batch", "layer", "group" or None, before each activation.
+        momentum: Of the moving statistics of batch normalization; `kerasdl.blocks.suitable_momentum` suits it to a
+            number of steps.
         dropout: Share of features set to zero in training before the logits, in [0, 1).
+        spatial_dropout: Share of whole channels set to zero in training between stages (arXiv:1411.4280), in [0, 1).
         l1: Weight of the sum of absolute kernel weights in the loss.
         l2: Weight of the sum of squared kernel weights in the loss.
         name: Name of the model.
@@ -158,10 +184,16 @@ def resnet9(
             mend="Pass for example filters=(64, 128, 256, 512), or use models.resnet for other depths.",
         )
     inputs.check_activation(activation, normalization)
-    dropout = inputs.check_dropout(dropout)
+    momentum = inputs.check_share("momentum", momentum, example=0.9)
+    dropout = inputs.check_share("dropout", dropout)
+    spatial_dropout = inputs.check_share("spatial_dropout", spatial_dropout)
     regularizer = inputs.penalty(l1, l2)
     conv = functools.partial(
-        blocks.convolution, activation=activation, normalization=normalization, regularizer=regularizer
+        blocks.convolution,
+        activation=activation,
+        normalization=normalization,
+        momentum=momentum,
+        regularizer=regularizer,
     )
 
     image, x = inputs.image_input(input_shape)
@@ -173,6 +205,8 @@ def resnet9(
             y = conv(x, channels, name=f"stage{stage}_conv2")
             y = conv(y, channels, name=f"stage{stage}_conv3")
             x = keras.layers.Add(name=f"stage{stage}_add")([x, y])
+        if spatial_dropout and stage < 3:
+            x = keras.layers.SpatialDropout2D(spatial_dropout, name=f"stage{stage}_spatial_dropout")(x)
     x = keras.layers.GlobalMaxPooling2D(name="pool")(x)
     # The largest of many activations is large: without this factor the first logits are, and the first loss.
     x = keras.layers.Rescaling(1 / 8, name="pool_scale")(x)

@@ -1,16 +1,30 @@
 """Training: the one place that compiles and fits, and what it is made of."""
 
+from kerasdl.training.auto import resolve_auto
 from kerasdl.training.batches import EvaluationBatches, TrainingBatches
+from kerasdl.training.calibration import Choice, calibrate
 from kerasdl.training.fit import fit
 from kerasdl.training.hardware import describe_hardware, precision_policy, versions
+from kerasdl.training.learning_rate_finder import LearningRateCurve, find_learning_rate
 from kerasdl.training.optimizers import make_optimizer
+from kerasdl.training.proximal import proximal
+from kerasdl.training.pruning import prune_units
+from kerasdl.training.resume import TrainingInterrupted
 
 __all__ = [
+    "Choice",
+    "LearningRateCurve",
+    "calibrate",
+    "find_learning_rate",
     "EvaluationBatches",
     "TrainingBatches",
     "describe_hardware",
     "fit",
     "make_optimizer",
+    "resolve_auto",
     "precision_policy",
+    "proximal",
+    "prune_units",
+    "TrainingInterrupted",
     "versions",
 ]

@@ -1,13 +1,14 @@
 """How examples become batches: in an order that depends on nothing but the seed and the position.
 
 `fit(arrays, shuffle=True)` replays one permutation every epoch once a seed is set, and a counter inside a data source
-is off by one because `fit` peeks at items. So a batch here is a pure function of (seed, position): position p is batch
-p % steps of epoch p // steps, whoever asks, in whatever order.
+is off by one because `fit` peeks at items. So a batch here is a function of (seed, position), whoever asks and however
+often: position p is batch p % steps of epoch p // steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import keras
@@ -28,23 +29,25 @@ class Examples(Protocol):
 
 
 Encode = Callable[[np.ndarray], np.ndarray]
+Augment = Callable[[np.random.Generator, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-class TrainingBatches(keras.utils.PyDataset):
-    """An endless stream of shuffled batches of one size; each epoch has its own permutation.
+class TrainingBatches:
+    """The endless sequence of shuffled batches, all of one size; each epoch has its own permutation.
 
     Examples that do not fill a last batch are left out of that epoch; since every epoch shuffles anew, all are seen.
 
     Args:
         examples: The training split.
         batch_size: Examples a batch; a smaller split makes one batch of all its examples.
-        seed: Seed of the order.
+        seed: Seed of the order and of the augmentation.
         encode_targets: What turns stored targets into those that the loss compares, a batch at a time.
-        start: The position of the first batch, for a run that goes on.
+        augment: What changes inputs and encoded targets of a batch, at random from the generator that it is given.
+        class_weight: Weight of each class in the loss; soft targets get the mean that they stand for.
 
     Example:
         >>> batches = TrainingBatches(dataset.train, batch_size=64, seed=0)
-        >>> inputs, targets = batches[0]
+        >>> inputs, targets = batches[3 * batches.steps]  # the first of the fourth epoch
     """
 
     def __init__(
@@ -54,21 +57,17 @@ class TrainingBatches(keras.utils.PyDataset):
         batch_size: int,
         seed: int,
         encode_targets: Encode | None = None,
-        start: int = 0,
+        augment: Augment | None = None,
+        class_weight: Mapping[int, float] | None = None,
     ):
-        super().__init__(workers=1, use_multiprocessing=False)
         self.examples = examples
         self.batch_size = min(batch_size, len(examples))
         self.steps = len(examples) // self.batch_size
         self.seed = seed
-        self.start = start
         self._encode_targets = encode_targets
+        self._augment = augment
+        self._class_weight = class_weight
         self._permutation: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
-
-    @property
-    def num_batches(self) -> None:
-        """None: the stream is endless, `fit` cuts it into epochs of `steps` batches."""
-        return
 
     def order(self, epoch: int) -> np.ndarray:
         """Return the indices of all examples in the order in which `epoch` (from 0) visits them."""
@@ -77,12 +76,29 @@ class TrainingBatches(keras.utils.PyDataset):
             self._permutation = (epoch, generator.permutation(len(self.examples)))
         return self._permutation[1]
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        epoch, step = divmod(self.start + index, self.steps)
+    def __getitem__(self, position: int) -> tuple[Any, ...]:
+        epoch, step = divmod(position, self.steps)
         indices = self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
         # Sorted within the batch, a memory map reads forward; the order inside a batch does not matter.
         inputs, targets = self.examples.batch(np.sort(indices))
-        return inputs, targets if self._encode_targets is None else self._encode_targets(targets)
+        if self._encode_targets is not None:
+            targets = self._encode_targets(targets)
+        if self._augment is not None:
+            # Three numbers, where the order has two: another stream.
+            inputs, targets = self._augment(np.random.default_rng((self.seed, epoch, step)), inputs, targets)
+        if self._class_weight is None:
+            return inputs, targets
+        return inputs, targets, self._weights(targets)
+
+    def _weights(self, targets: np.ndarray) -> np.ndarray:
+        weights = np.zeros(max(self._class_weight or ()) + 1, np.float32)
+        for index, weight in (self._class_weight or {}).items():
+            weights[index] = weight
+        return targets @ weights if targets.ndim == 2 else weights[targets.astype(np.int64)]
+
+    def stream(self, start: int = 0) -> Iterator[tuple[Any, ...]]:
+        """Yield the batches from position `start` on, without end: `fit` cuts them into epochs of `steps`."""
+        return (self[position] for position in itertools.count(start))
 
 
 class EvaluationBatches(keras.utils.PyDataset):

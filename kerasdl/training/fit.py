@@ -8,9 +8,10 @@ from typing import Any
 
 import keras
 
-from kerasdl.training.batches import Encode, EvaluationBatches, Examples, TrainingBatches
+from kerasdl.training.batches import Augment, Encode, EvaluationBatches, Examples, TrainingBatches
 from kerasdl.training.callbacks import BestEpoch, FiniteLoss, LearningRateRecord, ProgressDisplay
 from kerasdl.training.optimizers import make_optimizer
+from kerasdl.training.resume import Resumable
 
 
 def fit(
@@ -29,14 +30,20 @@ def fit(
     gradient_clip: float | None = None,
     gradient_accumulation: int = 1,
     ema: float | None = None,
+    proximal_l1: float = 0.0,
     early_stopping: int | None = None,
     class_weight: Mapping[int, float] | None = None,
     encode_targets: Encode | None = None,
+    augment: Augment | None = None,
     jit_compile: bool | str = "auto",
+    steps_per_execution: int = 1,
     seed: int = 0,
     monitor: str = "val_loss",
     callbacks: Sequence[keras.callbacks.Callback] = (),
     log_directory: str | Path | None = None,
+    checkpoint_directory: str | Path | None = None,
+    checkpoint_every: int | str = "epoch",
+    resume: bool = False,
     verbose: int = 1,
 ) -> dict[str, list[float]]:
     """Compile `model`, train it, and leave it with the weights of its best epoch.
@@ -53,21 +60,29 @@ def fit(
         metrics: Keras metrics, computed for training and validation.
         epochs: Passes over the training examples.
         batch_size: Examples a step.
-        optimizer: See :func:`kerasdl.training.make_optimizer`, also for the next six.
+        optimizer: See :func:`kerasdl.training.make_optimizer`, also for the next seven.
         learning_rate: Highest learning rate.
         schedule: Its course; "plateau" divides it by 5 after 5 epochs without a better `monitor`.
         weight_decay: Decoupled weight decay.
         gradient_clip: Largest global gradient norm.
         gradient_accumulation: Batches an update.
         ema: Momentum of a moving average of the weights.
+        proximal_l1: Weight of an L1 norm that makes exact zeros.
         early_stopping: Epochs without a better `monitor` after which training stops; None trains all `epochs`.
         class_weight: Weight of each class index in the loss.
         encode_targets: What turns stored targets into those that `loss` compares.
+        augment: What changes a training batch at random: `(generator, inputs, encoded targets) -> (inputs, targets)`.
         jit_compile: XLA: True, False, or "auto" as Keras decides.
+        steps_per_execution: Batches that run without a return to Python, at most: it is lowered to a divisor of the
+            batches of an epoch, so that epochs keep their length.
         seed: Seed of the order of examples.
         monitor: The quantity, lower is better for a loss, that names the best epoch.
         callbacks: Further Keras callbacks.
         log_directory: Where TensorBoard logs go; None writes none.
+        checkpoint_directory: Where checkpoints go, from which a killed training goes on to the bit; None writes none.
+            SIGINT and SIGTERM then stop after the current batch with everything saved.
+        checkpoint_every: "epoch", a number of batches, or seconds as in "60s".
+        resume: Go on from the newest checkpoint if there is one. The arguments must be those of the run that wrote it.
         verbose: 0 silent, 1 a bar on a terminal and lines elsewhere, 2 always lines.
 
     Returns:
@@ -77,7 +92,14 @@ def fit(
         InputError: For an optimizer object together with keywords that would change it.
         FloatingPointError: When no epoch had a finite `monitor`, so that there is no best epoch.
     """
-    batches = TrainingBatches(train, batch_size=batch_size, seed=seed, encode_targets=encode_targets)
+    batches = TrainingBatches(
+        train,
+        batch_size=batch_size,
+        seed=seed,
+        encode_targets=encode_targets,
+        augment=augment,
+        class_weight=class_weight,
+    )
     made = make_optimizer(
         optimizer,
         total_steps=epochs * batches.steps,
@@ -87,40 +109,62 @@ def fit(
         gradient_clip=gradient_clip,
         gradient_accumulation=gradient_accumulation,
         ema=ema,
+        proximal_l1=proximal_l1,
     )
-    model.compile(optimizer=made, loss=loss, metrics=list(metrics), jit_compile=jit_compile)
+    model.compile(
+        optimizer=made,
+        loss=loss,
+        metrics=list(metrics),
+        jit_compile=jit_compile,
+        steps_per_execution=next(n for n in range(steps_per_execution, 0, -1) if batches.steps % n == 0),
+    )
+    # Not left to the first step: a checkpoint restores the optimizer's variables before it.
+    model.optimizer.build(model.trainable_variables)
     best = BestEpoch(monitor=monitor, patience=early_stopping or epochs, restore_best_weights=True)
-    watchers: list[keras.callbacks.Callback] = []
+    stateful: list[keras.callbacks.Callback] = []
     if made.use_ema:
         # First of all: what follows must see, and keep, the averaged weights.
-        watchers.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    watchers += [FiniteLoss(), LearningRateRecord()]
+        stateful.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    stateful += [FiniteLoss(), LearningRateRecord()]
     if schedule == "plateau":
-        watchers.append(keras.callbacks.ReduceLROnPlateau(monitor=monitor, factor=0.2, patience=5))
-    watchers.append(best)
+        stateful.append(keras.callbacks.ReduceLROnPlateau(monitor=monitor, factor=0.2, patience=5))
+    stateful += [best, *callbacks]
+    watchers: list[keras.callbacks.Callback] = []
     if log_directory is not None:
         watchers.append(keras.callbacks.TensorBoard(log_dir=str(log_directory), write_graph=False))
     display = ProgressDisplay(epochs=epochs, steps=batches.steps, plain=verbose == 2) if verbose else None
     if display is not None:
         watchers.append(display)
+    resumable = None
+    if checkpoint_directory is not None:
+        resumable = Resumable(
+            Path(checkpoint_directory),
+            batches=batches,
+            stateful=stateful,
+            every=checkpoint_every,
+            epochs=epochs,
+            resume=resume,
+        )
+        watchers.append(resumable)
     try:
         history = model.fit(
-            batches,
-            validation_data=EvaluationBatches(validation, batch_size=batch_size, encode_targets=encode_targets),
-            epochs=epochs,
+            batches.stream(resumable.start if resumable else 0),
             steps_per_epoch=batches.steps,
             shuffle=False,
-            class_weight=dict(class_weight) if class_weight is not None else None,
-            callbacks=[*watchers, *callbacks],
+            validation_data=EvaluationBatches(validation, batch_size=batch_size, encode_targets=encode_targets),
+            epochs=epochs,
+            callbacks=[*stateful, *watchers],
             verbose=0,
         )
     finally:
         if display is not None:
             display.close()
+        if resumable is not None:
+            resumable.close()
     if best.best_weights is None:
         rate = learning_rate or history.history["learning_rate"][-1]
         raise FloatingPointError(
-            f"{monitor} became infinite or NaN in epoch {len(history.epoch)}, before any epoch had a finite one. "
-            f"The learning rate is too high: try learning_rate={rate / 10:g}."
+            f"{monitor} became infinite or NaN in epoch {len(history.history[monitor])}, before any epoch had a finite "
+            f"one. The learning rate is too high: try learning_rate={rate / 10:g}."
         )
     return {name: [float(value) for value in values] for name, values in history.history.items()}

@@ -37,9 +37,19 @@ def describe_hardware() -> dict[str, object]:
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "accelerators": keras.distribution.list_devices("gpu") + keras.distribution.list_devices("tpu"),
+        "accelerators": accelerators(),
         "system": platform.system(),
     }
+
+
+def accelerators() -> list[str]:
+    """Return the names of the GPUs and TPUs that the backend sees."""
+    found: list[str] = []
+    for kind in ("gpu", "tpu"):
+        # JAX raises where there is no such device; Keras has no such function for PyTorch.
+        with contextlib.suppress(RuntimeError, AttributeError, NotImplementedError):
+            found += keras.distribution.list_devices(kind)
+    return found
 
 
 def _processor() -> str:

@@ -9,6 +9,7 @@ import keras
 
 from kerasdl.errors import InputError
 from kerasdl.keywords import LEARNING_RATES, OPTIMIZERS
+from kerasdl.training.proximal import proximal
 
 # One-cycle starts at 1/25 of its peak and ends at 1/10,000 (Smith and Topin, arXiv:1708.07120, as fastai runs it).
 ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_WARM_UP = 1 / 25, 1e-4, 0.3
@@ -64,6 +65,7 @@ def make_optimizer(
     gradient_clip: float | None = None,
     gradient_accumulation: int = 1,
     ema: float | None = None,
+    proximal_l1: float = 0.0,
 ) -> keras.optimizers.Optimizer:
     """Make an optimizer from the kit's keywords.
 
@@ -79,6 +81,8 @@ def make_optimizer(
         gradient_clip: Largest global norm of the gradients; None does not clip.
         gradient_accumulation: Batches whose gradients are averaged before one update.
         ema: Momentum of an exponential moving average of the weights, for example 0.99; None keeps none.
+        proximal_l1: Weight of the L1 norm that a soft threshold after each update brings in: see
+            :func:`kerasdl.training.proximal`. Zeros become exact.
 
     Returns:
         The optimizer, not built yet.
@@ -104,7 +108,7 @@ def make_optimizer(
                 expected=f"an optimizer's name, such as {OPTIMIZERS[3]!r}, or the optimizer object alone",
                 mend=f"Set {name} on the optimizer itself.",
             )
-        return optimizer
+        return proximal(optimizer, l1=proximal_l1) if proximal_l1 else optimizer
     common: dict[str, Any] = {
         "learning_rate": make_schedule(schedule or "constant", learning_rate or LEARNING_RATES[optimizer], total_steps),
         # AdamW and Muon want a number; for the others None leaves the step out of the graph.
@@ -126,6 +130,9 @@ def make_optimizer(
             "muon": keras.optimizers.Muon,
         }
         made = classes[optimizer](**common)
+    if proximal_l1:
+        made = proximal(made, l1=proximal_l1)
     if weight_decay:
-        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        # TensorFlow puts the layer's name before the variable's: unbounded, the words spare a layer "debiased" too.
+        made.exclude_from_weight_decay(var_names=[r"(^|/)(bias|gamma|beta)(:\d+)?$"])
     return made

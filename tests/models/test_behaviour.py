@@ -134,8 +134,58 @@ def test_group_normalization_fits_any_channels(channels: int) -> None:
     assert blocks.normalize(x, "group", name="norm").shape == x.shape
 
 
-def test_momentum_suits_small_data() -> None:
-    assert models.cnn((8, 8, 1), 2).get_layer("stage1_conv1_norm").momentum == 0.9
+def momenta(model: keras.Model) -> set[float]:
+    return {layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+
+
+@pytest.mark.parametrize("builder", [models.mlp, *IMAGE_BUILDERS])
+def test_momentum_of_every_normalization(builder: Any) -> None:
+    keywords = {"normalization": "batch", **TINY.get(builder, {})}
+    assert momenta(builder((8, 8, 1), 2, **keywords)) == {0.9}
+    assert momenta(builder((8, 8, 1), 2, momentum=0.8, **keywords)) == {0.8}
+
+
+def test_suitable_momentum() -> None:
+    found = [blocks.suitable_momentum(steps) for steps in (1, 20, 100, 500, 1000, 10**6)]
+    assert found == pytest.approx([0.5, 0.5, 0.9, 0.98, 0.99, 0.99])
+
+
+@pytest.mark.parametrize("builder", IMAGE_BUILDERS)
+def test_spatial_dropout_drops_whole_channels_between_stages(builder: Any) -> None:
+    keras.utils.set_random_seed(0)
+    model = builder((8, 8, 1), 2, spatial_dropout=0.5, **TINY[builder])
+    dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.SpatialDropout2D)]
+    assert len(dropouts) == (1 if builder is models.resnet else 2)
+    layer = dropouts[0]
+    dropped = array(layer(keras.ops.ones((64, *layer.input.shape[1:])), training=True))
+    assert set(np.unique(dropped)) == {0.0, 2.0}
+    np.testing.assert_array_equal(dropped, np.broadcast_to(dropped[:, :1, :1], dropped.shape))
+    images = np.full((2, 8, 8, 1), 100, "uint8")
+    np.testing.assert_array_equal(array(model(images, training=False)), array(model(images, training=False)))
+
+
+def test_stochastic_depth_grows_with_depth() -> None:
+    model = models.resnet((8, 8, 1), 2, filters=(4, 8), num_layers=(1, 3), stochastic_depth=0.4)
+    names = [f"stage{stage}_block{block}_stochastic_depth" for stage, block in ((1, 1), (2, 1), (2, 2), (2, 3))]
+    assert [model.get_layer(name).rate for name in names] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    plain = models.resnet((8, 8, 1), 2, filters=(4, 8), num_layers=(1, 3))
+    assert not [layer for layer in plain.layers if "stochastic_depth" in layer.name]
+    assert trainable(plain) == trainable(model)
+
+
+def test_stochastic_depth_leaves_out_the_branch_of_whole_examples() -> None:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4, 4, 8))
+    block = keras.Model(x, blocks.residual(x, 8, stochastic_depth=0.25, activation="linear", name="block"))
+    block.get_layer("block_conv2_norm").gamma.assign(np.ones(8))
+    values = np.random.default_rng(0).standard_normal((400, 4, 4, 8), "float32")
+    branch = array(block(values, training=False)) - values
+    # In training batch normalization goes by the batch: what counts is which examples are left as they are.
+    trained = array(block(values, training=True))
+    left = (trained == values).all(axis=(1, 2, 3))
+    assert 0.15 < left.mean() < 0.35
+    assert not (trained[~left] == values[~left]).any(axis=(1, 2, 3)).all()
+    assert (np.abs(branch).max(axis=(1, 2, 3)) > 0.1).all()
 
 
 @pytest.mark.parametrize("activation", blocks.ACTIVATIONS)
@@ -162,6 +212,7 @@ def test_lists_and_numpy_numbers_are_taken() -> None:
         ("num_classes", 1),
         ("num_classes", 2.0),
         ("num_classes", True),
+        ("momentum", 1.0),
         ("dropout", 1.0),
         ("dropout", -0.1),
         ("dropout", float("nan")),
@@ -199,6 +250,10 @@ def test_shared_arguments_are_checked(builder: Any, argument: str, value: object
         (models.resnet, "num_layers", (2, 2)),
         (models.resnet, "num_layers", ()),
         (models.resnet, "stem", "tiny"),
+        (models.resnet, "stochastic_depth", 1.0),
+        (models.cnn, "spatial_dropout", -0.1),
+        (models.resnet, "spatial_dropout", "0.1"),
+        (models.resnet9, "spatial_dropout", 1),
         (models.resnet9, "filters", (64, 128)),
     ],
 )

@@ -31,7 +31,7 @@ CASES = {
         {"filters": (4, 8), "num_layers": 2, "units": (), "pooling": "average", "normalization": None},
         1191,
     ),
-    "resnet": (models.resnet, (8, 8, 1), SMALL, 2503),
+    "resnet": (models.resnet, (8, 8, 1), {**SMALL, "stochastic_depth": 0.2, "spatial_dropout": 0.1}, 2503),
     "resnet bottleneck": (models.resnet, (12, 12, 3), {**SMALL, "bottleneck": True, "stem": "large"}, 3879),
     "resnet group": (models.resnet, (8, 8, 1), {**SMALL, "normalization": "group", "activation": "gelu"}, 2503),
     "resnet plain": (models.resnet, (8, 8, 1), {**SMALL, "normalization": None}, 2451),

@@ -1,0 +1,159 @@
+"""The folder of a run: begun with its configuration, sealed with its result, read back only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerasdl.configuration import differences, jsonable, write_json, write_text
+from kerasdl.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+MODEL_FILE, CONFIG_FILE, HISTORY_FILE, RESULT_FILE = "model.keras", "config.json", "history.csv", "result.json"
+REPORT_FILE, LOG_FOLDER, CHECKPOINT_FOLDER = "report.html", "tensorboard", "checkpoints"
+# What a person finds there in the end.
+FILES = (REPORT_FILE, MODEL_FILE, CONFIG_FILE, HISTORY_FILE, LOG_FOLDER)
+# What is read back; the report is for people, who may do with it as they like.
+SEALED_FILES = (MODEL_FILE, CONFIG_FILE, HISTORY_FILE)
+
+
+def begin(directory: Path, config: Mapping[str, Any]) -> bool:
+    """Begin a run in a new folder, or go on in that of the same run.
+
+    Args:
+        directory: The folder; it is made if need be.
+        config: The resolved configuration.
+
+    Returns:
+        Whether the run there is finished already.
+
+    Raises:
+        InputError: When the folder holds a run of another configuration or of other data.
+    """
+    path = directory / CONFIG_FILE
+    if path.exists():
+        with refusing_damage(directory):
+            before = json.loads(path.read_text("utf-8"))
+        found = differences(before, jsonable(config))
+        if found:
+            raise InputError(
+                "resume",
+                received="; ".join(f"{name}: {old!r} there, {new!r} now" for name, old, new in found),
+                expected=f"the configuration of the run in {directory}",
+                mend="Repeat the call as it was, or choose another directory.",
+            )
+        return (directory / RESULT_FILE).is_file()
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(path, config)
+    return False
+
+
+def decided(directory: Path | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the run in `directory`, if there is one, once made of the arguments that say "auto"."""
+    if directory is None or not (directory / CONFIG_FILE).exists():
+        return {}
+    with refusing_damage(directory):
+        before = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
+    return {name: before[name] for name, value in arguments.items() if value == "auto" and name in before}
+
+
+def seal(
+    directory: Path,
+    *,
+    model: keras.Model,
+    config: Mapping[str, Any],
+    history: Mapping[str, Sequence[float]],
+    facts: Mapping[str, Any],
+) -> None:
+    """Write what :func:`unseal` reads, each file whole, the one that says so last; checkpoints are then needless."""
+    beside = directory / f".{os.getpid()}.{MODEL_FILE}"
+    model.save(beside)
+    os.replace(beside, directory / MODEL_FILE)
+    write_json(directory / CONFIG_FILE, config)
+    write_text(directory / HISTORY_FILE, _history_as_csv(history))
+    hashes = {name: _sha256(directory / name) for name in SEALED_FILES}
+    write_json(directory / RESULT_FILE, {**facts, "files_sha256": hashes})
+    shutil.rmtree(directory / CHECKPOINT_FOLDER, ignore_errors=True)
+    for left in directory.glob(f".*{MODEL_FILE}"):  # of a process that was killed while it wrote
+        left.unlink(missing_ok=True)
+
+
+def unseal(directory: Path) -> tuple[keras.Model, dict[str, Any], dict[str, list[float]], dict[str, Any]]:
+    """Return the model, configuration, history and facts that :func:`seal` wrote.
+
+    Raises:
+        InputError: When there is no finished run.
+        ValueError: When a file has changed; other errors as damaged files give them, see :func:`refusing_damage`.
+    """
+    import keras
+
+    if not (directory / RESULT_FILE).is_file():
+        unfinished = (directory / CONFIG_FILE).is_file()
+        raise InputError(
+            str(directory),
+            received="an unfinished run"
+            if unfinished
+            else "no finished run"
+            if directory.is_dir()
+            else "no such folder",
+            expected=f"a folder with {RESULT_FILE}, as train(..., directory=...) writes it",
+            mend="Repeat its call with resume=True." if unfinished else "Check the path, or let the training end.",
+        )
+    facts = json.loads((directory / RESULT_FILE).read_text("utf-8"))
+    for name, digest in facts["files_sha256"].items():
+        if _sha256(directory / name) != digest:
+            raise ValueError(f"{name} has changed since it was written")
+    config = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
+    history = _history_from_csv((directory / HISTORY_FILE).read_text("utf-8"))
+    model = keras.models.load_model(directory / MODEL_FILE, compile=False, safe_mode=True)
+    return model, config, history, facts
+
+
+@contextlib.contextmanager
+def refusing_damage(directory: Path) -> Iterator[None]:
+    """Turn what damaged files raise into one InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            str(directory),
+            received=f"a damaged run ({type(error).__name__}: {error})",
+            expected="the files as they were written",
+            mend="Restore the folder from a copy, or train again.",
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _history_as_csv(history: Mapping[str, Sequence[float]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["epoch", *history])
+    # repr keeps every bit of a float.
+    writer.writerows([epoch, *map(repr, row)] for epoch, row in enumerate(zip(*history.values(), strict=True), start=1))
+    return text.getvalue()
+
+
+def _history_from_csv(text: str) -> dict[str, list[float]]:
+    header, *rows = list(csv.reader(io.StringIO(text)))
+    return {
+        name: [math.nan if row[column] == "nan" else float(row[column]) for row in rows]
+        for column, name in enumerate(header)
+        if name != "epoch"
+    }

@@ -1,0 +1,170 @@
+"""Checkpoints from which a killed training goes on to the bit as if it had never been killed.
+
+A checkpoint is one .npz file: every variable of the model (seed generators included), of the optimizer and of the
+metrics, the best weights so far, and as JSON the position, the history and the callbacks' own state. It is written
+beside its place, synced to disk and renamed; the one before it is kept, so that a damaged newest one costs a
+checkpoint, not the run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import warnings
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+KEPT = 2
+PREFIX = "checkpoint-"
+
+Arrays = dict[str, np.ndarray]
+# What of a callback's attributes is state: plain numbers and words, and arrays (EarlyStopping's best weights).
+_PLAIN = (bool, int, float, str, type(None))
+# Set by Keras for every callback and different in every process.
+_NOT_STATE = ("_model", "params")
+
+
+def write_checkpoint(folder: Path, position: int, arrays: Arrays, facts: dict[str, Any]) -> Path:
+    """Write one checkpoint whole or not at all, and drop those older than the one before it.
+
+    Args:
+        folder: Where checkpoints lie; it must exist.
+        position: Batches trained so far; the file is named by it.
+        arrays: The variables.
+        facts: JSON-able state.
+    """
+    path = folder / f"{PREFIX}{position:012d}.npz"
+    beside = folder / f".{path.name}.{os.getpid()}"
+    with open(beside, "wb") as file:
+        np.savez(file, **arrays, facts=np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8))  # type: ignore[arg-type]
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+    for old in checkpoints_in(folder)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """Return the checkpoints in `folder`, the newest last."""
+    return sorted(folder.glob(f"{PREFIX}*.npz"))
+
+
+def read_newest(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
+    """Return the newest checkpoint that is whole, or None; a damaged one is passed over with a warning."""
+    for path in reversed(checkpoints_in(folder)):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            return arrays, json.loads(arrays.pop("facts").tobytes())
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            warnings.warn(
+                f"The checkpoint {path} is damaged ({type(error).__name__}: {error}); going on from the one before it.",
+                stacklevel=2,
+            )
+    return None
+
+
+class BackgroundWriter:
+    """Writes one checkpoint at a time on a thread of its own: training waits only for a disk that is slower than it."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def write(self, *arguments: Any) -> None:
+        """Start :func:`write_checkpoint` with `arguments` once the one before is done."""
+        self.wait()
+
+        def run() -> None:
+            try:
+                write_checkpoint(*arguments)
+            except BaseException as error:  # noqa: BLE001 - raised again by wait()
+                self._error = error
+
+        self._thread = threading.Thread(target=run, name="checkpoint")
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until nothing is being written; raise what went wrong with it."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+
+def capture(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> tuple[Arrays, dict[str, Any]]:
+    """Return copies of everything that the rest of a training depends on, beside its position."""
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+    arrays = {
+        f"{group}/{index}": np.array(keras.ops.convert_to_numpy(variable))  # a copy: backends reuse their buffers
+        for group, variables in _variables(model).items()
+        for index, variable in enumerate(variables)
+    }
+    states: list[dict[str, Any]] = []
+    for number, callback in enumerate(callbacks):
+        plain: dict[str, Any] = {"class": type(callback).__name__, "arrays": {}}
+        for name, value in vars(callback).items():
+            if name in _NOT_STATE:
+                continue
+            if isinstance(value, _PLAIN):
+                plain[name] = value
+            elif isinstance(value, np.generic):
+                plain[name] = value.item()
+            elif isinstance(value, list) and value and all(isinstance(item, np.ndarray) for item in value):
+                plain["arrays"][name] = len(value)
+                arrays |= {f"callback/{number}/{name}/{index}": item.copy() for index, item in enumerate(value)}
+        states.append(plain)
+    return arrays, {"callbacks": states}
+
+
+def restore(
+    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], arrays: Arrays, facts: dict[str, Any]
+) -> None:
+    """Put back what :func:`capture` returned, but the metrics; the optimizer must be built, the callbacks the same."""
+    for group in ("model", "optimizer"):
+        _assign(group, _variables(model)[group], arrays)
+    for number, (callback, state) in enumerate(zip(callbacks, facts["callbacks"], strict=True)):
+        for name, value in state.items():
+            if name not in ("class", "arrays"):
+                setattr(callback, name, value)
+        for name, count in state["arrays"].items():
+            setattr(callback, name, [arrays[f"callback/{number}/{name}/{index}"] for index in range(count)])
+
+
+def restore_metrics(model: keras.Model, batch: tuple[Any, ...], arrays: Arrays) -> None:
+    """Put back the metrics, which `fit` resets when an epoch begins.
+
+    Args:
+        model: The compiled model.
+        batch: Any batch: metrics have no variables before they have seen one.
+        arrays: What :func:`capture` returned.
+    """
+    inputs, targets = (keras.ops.convert_to_tensor(part) for part in batch[:2])
+    model.compute_metrics(inputs, targets, model(inputs, training=False))
+    _assign("metrics", model.metrics_variables, arrays)
+
+
+def _assign(group: str, variables: Sequence[Any], arrays: Arrays) -> None:
+    saved = sum(name.startswith(f"{group}/") for name in arrays)
+    if saved != len(variables):
+        raise ValueError(f"The checkpoint has {saved} {group} variables and the training {len(variables)}.")
+    for index, variable in enumerate(variables):
+        variable.assign(arrays[f"{group}/{index}"])
+
+
+def _variables(model: keras.Model) -> dict[str, list[Any]]:
+    return {
+        "model": list(model.variables),
+        "optimizer": list(model.optimizer.variables),
+        "metrics": list(model.metrics_variables),
+    }

@@ -1,0 +1,169 @@
+"""The commands of the command line that work on what is there already: exports and runs."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import kerasdl
+import kerasdl.keywords
+from kerasdl import configuration, run_directory
+from kerasdl.errors import InputError
+from recipes.typed import NUMBERS
+
+
+def start_keras() -> None:
+    """Import Keras and wake its backend without the start-up notes that TensorFlow writes whatever its log level is."""
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+        return
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        import keras
+
+        keras.ops.zeros(1)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def free_directory(name: str) -> Path:
+    """Return runs/NAME, or runs/NAME-2, runs/NAME-3, … when there is a run already."""
+    return next(
+        path
+        for path in (Path("runs") / (name if count == 1 else f"{name}-{count}") for count in itertools.count(1))
+        if not path.exists()
+    )
+
+
+def predict(model: str, image: str, /, *images: str, top: Annotated[int, NUMBERS] = 3) -> None:
+    """Classify image files with an exported model.
+
+    Args:
+        model: Folder of the export, such as saved_models/digits.
+        image: Path of an image file.
+        images: More of them.
+        top: How many classes to show for each image.
+    """
+    from kerasdl.export import find_exported, load_exported
+
+    folder = find_exported(model)
+    kerasdl.keywords.integer(1)("top", top)
+    for path in (image, *images):
+        if not Path(path).is_file():
+            raise InputError(path, received="no such file", expected="an image file", mend="Check the path.")
+    start_keras()
+    exported = load_exported(folder)
+    if not exported.class_names or "encoded" not in exported.signatures:
+        raise InputError(
+            str(folder),
+            received="a SavedModel that does not take image files",
+            expected="what kerasdl exported for grey or colour images",
+            mend="Pass the folder of such an export, or load this one in Python.",
+        )
+    # One line an image as it comes: a bad file later does not hide the answers before it.
+    for path in (image, *images):
+        scores = exported.predict(path)["scores"][0]
+        best = scores.argsort()[::-1][:top]
+        print(f"{path}: " + ", ".join(f"{exported.class_names[index]} {scores[index]:.4f}" for index in best))
+
+
+def report(directory: str, /, *, output: str | None = None) -> None:
+    """Write the report of a finished run, one HTML page.
+
+    Args:
+        directory: The run's folder, such as runs/digits.
+        output: The page; by default report.html in the run's folder.
+    """
+    check_run(directory)
+    page = Path(output or Path(directory) / "report.html")
+    if page.is_dir() or not page.absolute().parent.is_dir():
+        raise InputError(
+            "output",
+            received=repr(str(page)),
+            expected="a file in a folder that exists",
+            mend="Try output=report.html.",
+        )
+    start_keras()
+    print(kerasdl.Result.load(directory).report(page))
+
+
+def diagnose(directory: str, /) -> None:
+    """Say what was wrong with a finished training, and what mends it.
+
+    Args:
+        directory: The run's folder, such as runs/digits.
+    """
+    check_run(directory)
+    start_keras()
+    print(kerasdl.Result.load(directory).summary())
+
+
+def check_run(directory: str) -> None:
+    """Check for the folder of a finished run, before anything heavy is imported."""
+    if not (Path(directory) / "result.json").is_file():
+        raise InputError(
+            directory,
+            received="no finished run",
+            expected="a folder with result.json, such as runs/digits",
+            mend="Check the path, or let the training end.",
+        )
+
+
+def rerun(directory: str, /, *, output: str | None = None) -> None:
+    """Repeat a run from its stored configuration, in a new folder.
+
+    Args:
+        directory: The run's folder, such as runs/digits.
+        output: The new run's folder; by default the first free of runs/digits-2, runs/digits-3, and so on.
+    """
+    check_run(directory)
+    before, facts = stored(directory)
+    recipe = importlib.import_module(f"recipes.{facts['recipe']}")
+    folder = output or str(free_directory(Path(directory).resolve().name))
+    config = before | {"directory": folder, "verbose": 1}
+    recipe.resolve(**{name: value for name, value in config.items() if name not in configuration.RECORDED})
+    start_keras()
+    result = recipe.train(**config)
+    changed = [name for name in configuration.RECORDED if result.config[name] != before[name]]
+    same = "the same metrics" if result.metrics == facts["metrics"] else f"other metrics than {facts['metrics']}"
+    print(f"Rerun of {directory}: {same}" + (f"; changed since: {', '.join(changed)}" if changed else ""))
+
+
+def compare(one: str, other: str, /) -> None:
+    """Show how two finished runs differ: configuration, versions, hardware, data and test metrics.
+
+    Args:
+        one: A run's folder, such as runs/digits.
+        other: Another run's folder.
+    """
+    check_run(one)
+    check_run(other)
+    (config, facts), (other_config, other_facts) = stored(one), stored(other)
+    rows = [(name, repr(old), repr(new)) for name, old, new in configuration.differences(config, other_config)]
+    for name in ("versions", "hardware"):
+        keys = sorted({*config[name], *other_config[name]})
+        pairs = [(key, config[name].get(key), other_config[name].get(key)) for key in keys]
+        rows += [(f"{name}: {key}", repr(old), repr(new)) for key, old, new in pairs if old != new]
+    rows += [
+        (f"test {name}", f"{value:.4f}", f"{other_facts['metrics'].get(name, float('nan')):.4f}")
+        for name, value in facts["metrics"].items()
+    ]
+    rows.insert(0, ("", one, other))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def stored(directory: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the configuration and the facts of a finished run."""
+    folder = Path(directory)
+    with run_directory.refusing_damage(folder):
+        config = json.loads((folder / run_directory.CONFIG_FILE).read_text("utf-8"))
+        facts = json.loads((folder / run_directory.RESULT_FILE).read_text("utf-8"))
+    return config, facts

@@ -1,0 +1,38 @@
+"""What more than one test file needs: a classifier that is trained once a worker, and its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import kerasdl
+
+
+@pytest.fixture(scope="session")
+def digits_result(tmp_path_factory: pytest.TempPathFactory) -> kerasdl.Result:
+    """A small perceptron on the digits, trained for three epochs; its run is saved in `.directory`."""
+    from recipes import image_classification
+
+    return image_classification.train(
+        "digits",
+        architecture="mlp",
+        units=(32,),
+        epochs=3,
+        learning_rate=0.02,
+        verbose=0,
+        directory=tmp_path_factory.mktemp("runs") / "digits",
+    )
+
+
+@pytest.fixture(scope="session")
+def digits_files(digits_result: kerasdl.Result, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The first test digits as files: a PNG in grey, a JPEG in colour and twice as large, a PNG that is not square."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("digits_files")
+    images = [Image.fromarray(image) for image in digits_result.dataset.test.inputs[:3, :, :, 0]]
+    images[0].save(folder / "a.png")
+    images[1].convert("RGB").resize((16, 16)).save(folder / "b.jpg")
+    images[2].resize((11, 7)).save(folder / "c.png")
+    return sorted(folder.iterdir())
