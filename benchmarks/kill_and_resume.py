@@ -87,7 +87,9 @@ def child(kind: str, folder: Path) -> None:
             verbose=0,
         )
         facts, optimizer = {}, model.optimizer.variables
-    arrays = {f"model/{index}": np.asarray(variable) for index, variable in enumerate(model.variables)}
+    # Seed generators are no part of a .keras file; those of the other two models are compared.
+    variables = model.weights if kind == "image" else model.variables
+    arrays = {f"model/{index}": np.asarray(variable) for index, variable in enumerate(variables)}
     arrays |= {f"optimizer/{index}": np.asarray(variable) for index, variable in enumerate(optimizer)}
     text = json.dumps({"history": history, **facts}, sort_keys=True)
     with open(folder / "beside", "wb") as file:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import numbers
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 

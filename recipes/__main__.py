@@ -90,6 +90,8 @@ def make_app() -> App:
         default_parameter=Parameter(name_transform=str, negative=(), consume_multiple=True),
         name_transform=str,
         result_action="return_value",
+        # An interrupted training says where it stopped and how to go on.
+        suppress_keyboard_interrupt=False,
     )
     train = App(name="train", help="Train a recipe, measure and diagnose it, and export it.")
     for name in RECIPES:

@@ -60,7 +60,7 @@ def read_newest(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
     """Return the newest checkpoint that is whole, or None; a damaged one is passed over with a warning."""
     for path in reversed(checkpoints_in(folder)):
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             return arrays, json.loads(arrays.pop("facts").tobytes())
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
