@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasdl.configuration import describe
 from kerasdl.diagnostics.curves import Finding
 
 WIDTH, HEIGHT, MARGIN = 640, 240, 44
@@ -80,8 +81,7 @@ def write_report(
         ),
         "<h2>Classes</h2>" + _classes(class_names, confusion),
         "<h2>Confusion</h2>" + _confusion(class_names, confusion),
-        "<h2>Configuration</h2>"
-        + _table(["keyword", "value"], [[name, repr(value)] for name, value in config.items()]),
+        f'<h2>Configuration</h2><pre class="scroll">{escape(describe(config))}</pre>',
     ]
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
