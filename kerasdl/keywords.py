@@ -227,6 +227,7 @@ CHECKS: dict[str, Check] = {
     "precision": choice(*PRECISIONS),
     "jit_compile": or_auto(boolean),
     "steps_per_execution": or_auto(integer(1)),
+    "skip_bad_batches": integer(0, example=3),
     "seed": integer(0, maximum=2**32 - 1),
     "directory": new_directory,
     "resume": boolean,

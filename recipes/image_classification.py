@@ -65,6 +65,7 @@ def train(
     precision: str = "float32",
     jit_compile: bool | str = False,
     steps_per_execution: int | str = 1,
+    skip_bad_batches: int = 0,
     seed: int = 0,
     image_size: int | Sequence[int] | None = None,
     input_shape: Sequence[int] | None = None,
@@ -115,6 +116,7 @@ def train(
         jit_compile: XLA: true, false or auto.
         steps_per_execution: Batches that run without a return to Python, or auto. What is auto is chosen by a short
             measurement on this model and machine, at most 3 % of the expected run.
+        skip_bad_batches: Up to so many batches whose loss is not finite are undone and passed over.
         seed: Seed of the weights, of dropout and of the order of images.
         image_size: Side in pixels, or height and width, that all images are resized to.
         input_shape: Height, width and channels that all images are converted to.

@@ -231,15 +231,16 @@ def test_a_diverged_run_is_kept_and_diagnosed(tmp_path: Path, digits_result: Res
                 weight = self.model.trainable_weights[-1]
                 weight.assign(np.full(weight.shape, np.nan))
 
-    result = image_classification.train(
-        digits_result.dataset,
-        architecture="mlp",
-        units=(8,),
-        epochs=3,
-        verbose=0,
-        callbacks=[Poison()],
-        directory=tmp_path / "run",
-    )
+    with pytest.warns(UserWarning, match="training stopped"):
+        result = image_classification.train(
+            digits_result.dataset,
+            architecture="mlp",
+            units=(8,),
+            epochs=3,
+            verbose=0,
+            callbacks=[Poison()],
+            directory=tmp_path / "run",
+        )
     assert result.best_epoch == 1
     assert len(result.history["loss"]) == 2
     assert "diverged" in {finding.name for finding in result.diagnosis}

@@ -1,4 +1,4 @@
-"""What watches a training: its loss, its best epoch, its learning rate, its progress."""
+"""What watches a training: its best epoch, its learning rate, its progress."""
 
 from __future__ import annotations
 
@@ -10,34 +10,6 @@ from typing import Any
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-
-class FiniteLoss(keras.callbacks.Callback):
-    """Stop the training when its loss is no longer a finite number.
-
-    The loss of a batch is read when the next one is done: reading it at once would make an accelerator wait.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._last: Any = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Start anew."""
-        self._last = 0.0
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the loss of the batch before."""
-        self._stop_unless_finite(self._last)
-        self._last = (logs or {}).get("loss", 0.0)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the loss of the whole epoch."""
-        self._stop_unless_finite((logs or {}).get("loss", 0.0))
-
-    def _stop_unless_finite(self, loss: Any) -> None:
-        if not math.isfinite(float(loss)):
-            self.model.stop_training = True
 
 
 class BestEpoch(keras.callbacks.EarlyStopping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import keras
 
 from kerasdl.training.batches import Augment, Encode, EvaluationBatches, Examples, TrainingBatches
-from kerasdl.training.callbacks import BestEpoch, FiniteLoss, LearningRateRecord, ProgressDisplay
+from kerasdl.training.callbacks import BestEpoch, LearningRateRecord, ProgressDisplay
+from kerasdl.training.finite import FiniteLoss
 from kerasdl.training.optimizers import make_optimizer
 from kerasdl.training.resume import Resumable
 
@@ -37,6 +39,7 @@ def fit(
     augment: Augment | None = None,
     jit_compile: bool | str = "auto",
     steps_per_execution: int = 1,
+    skip_bad_batches: int = 0,
     seed: int = 0,
     monitor: str = "val_loss",
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -75,6 +78,8 @@ def fit(
         jit_compile: XLA: True, False, or "auto" as Keras decides.
         steps_per_execution: Batches that run without a return to Python, at most: it is lowered to a divisor of the
             batches of an epoch, so that epochs keep their length.
+        skip_bad_batches: Up to so many batches whose loss or update is not finite are undone and passed over; the next
+            one stops the training. Keeping the state to go back to costs time with every batch.
         seed: Seed of the order of examples.
         monitor: The quantity, lower is better for a loss, that names the best epoch.
         callbacks: Further Keras callbacks.
@@ -125,7 +130,8 @@ def fit(
     if made.use_ema:
         # First of all: what follows must see, and keep, the averaged weights.
         stateful.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    stateful += [FiniteLoss(), LearningRateRecord()]
+    finite = FiniteLoss(batches, skip=skip_bad_batches)
+    stateful += [finite, LearningRateRecord()]
     if schedule == "plateau":
         stateful.append(keras.callbacks.ReduceLROnPlateau(monitor=monitor, factor=0.2, patience=5))
     stateful += [best, *callbacks]
@@ -161,10 +167,18 @@ def fit(
             display.close()
         if resumable is not None:
             resumable.close()
-    if best.best_weights is None:
+    if best.best_weights is None or finite.where:
         rate = learning_rate or history.history["learning_rate"][-1]
-        raise FloatingPointError(
-            f"{monitor} became infinite or NaN in epoch {len(history.history[monitor])}, before any epoch had a finite "
-            f"one. The learning rate is too high: try learning_rate={rate / 10:g}."
+        began = f" It began in {finite.where}." if finite.where else ""
+        remedy = f"The learning rate is too high: try learning_rate={rate / 10:g}."
+        if best.best_weights is None:
+            raise FloatingPointError(
+                f"{monitor} became infinite or NaN in epoch {len(history.history[monitor])}, before any epoch had a "
+                f"finite one.{began} {remedy}"
+            )
+        warnings.warn(
+            f"The loss became infinite or NaN and training stopped; the weights are those of the best epoch, "
+            f"{best.best_epoch + 1}.{began} {remedy}",
+            stacklevel=2,
         )
     return {name: [float(value) for value in values] for name, values in history.history.items()}

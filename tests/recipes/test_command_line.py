@@ -15,8 +15,13 @@ from recipes.__main__ import main
 QUICK = ["--architecture", "mlp", "--units", "32", "--epochs", "2"]
 
 
+# JAX, where a test imports it, sets this variable, by which users ask for TensorFlow's start-up notes.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+
+
 def kerasdl(*words, cwd):
-    return subprocess.run([sys.executable, "-m", "recipes", *words], cwd=cwd, capture_output=True, text=True)
+    command = [sys.executable, "-m", "recipes", *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=ENVIRONMENT)
 
 
 @pytest.fixture(scope="module")
@@ -45,25 +50,21 @@ def test_training_says_what_it_does_and_where_things_are(job):
 def test_predict_names_the_digit_of_a_png(job):
     from PIL import Image
 
-    import kerasdl.data
+    from kerasdl.data import load
+    from kerasdl.export import load_exported
 
     folder, _ = job
-    test = kerasdl.data.load("digits").test
+    test = load("digits").test
     paths = []
     for index in range(3):
         paths.append(f"digit{index}.png")
         Image.fromarray(np.ascontiguousarray(test.inputs[index, :, :, 0])).save(folder / paths[-1])
-    done = subprocess.run(
-        [sys.executable, "-m", "recipes", "predict", "saved_models/digits", *paths, "--top", "1"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    done = kerasdl("predict", "saved_models/digits", *paths, "--top", "1", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert [line.split(": ")[0] for line in lines] == paths
-    exported = kerasdl.export.load_exported(folder / "saved_models" / "digits")
+    exported = load_exported(folder / "saved_models" / "digits")
     expected = exported.predict(test.inputs[:3])["label"]
     assert [line.split(": ")[1].split()[0] for line in lines] == expected.tolist()
 

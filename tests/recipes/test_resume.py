@@ -102,7 +102,13 @@ def test_rerun_and_compare(finished, tmp_path, monkeypatch, capsys):
 def test_an_interrupted_command_says_how_to_go_on(tmp_path):
     command = [sys.executable, "-m", "recipes", "train", "image_classification", "--architecture", "mlp"]
     process = subprocess.Popen(
-        [*command, "--epochs", "2000"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*command, "--epochs", "2000"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # JAX, where a test imports it, sets this variable, by which users ask for TensorFlow's start-up notes.
+        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
     )
     while not list(tmp_path.glob("runs/digits/checkpoints/checkpoint-*.npz")):
         assert process.poll() is None

@@ -115,7 +115,8 @@ def test_a_rate_of_an_optimizer_object_is_divided_too(build: Any, train: Any) ->
 def test_a_loss_that_becomes_nan_stops_at_once_and_leaves_the_best_epoch(build: Any, train: Any, points: Any) -> None:
     model = build()
     record, poison = WeightsAtEnd(), Poison(epoch=2)
-    history = train(model, epochs=6, callbacks=[record, poison])
+    with pytest.warns(UserWarning, match="training stopped"):
+        history = train(model, epochs=6, callbacks=[record, poison])
     assert len(history["loss"]) == 3
     assert not np.isfinite(history["loss"][-1])
     assert poison.batches[:2] == [6, 6]
