@@ -21,6 +21,7 @@ from kerasdl.data.tfds import builder_names, read_tfds
 from kerasdl.errors import InputError, nearest
 
 SPLITS = ("train", "validation", "test")
+IN_MEMORY = ("arrays", "tf.data")
 KINDS = "a sample's or TFDS name, a folder, a .npz file, arrays (x, y), a mapping of splits or a tf.data.Dataset"
 
 
@@ -67,6 +68,13 @@ def find(data: Any, *, data_dir: str | Path | None = None) -> Found:
 def _find_name(name: str, data_dir: str | Path | None) -> Found:
     if name in SAMPLES:
         return Found(name, name, {"train": ArrayImages(*SAMPLES[name](), what=name)})
+    if name in IN_MEMORY:
+        raise InputError(
+            "data",
+            received=f"{name!r}, what the configuration of a run on data from memory says",
+            expected="those data",
+            mend="Pass the same arrays or tf.data.Dataset again.",
+        )
     known = [*SAMPLES, *builder_names()]
     word = name.removeprefix("tfds:")
     if name.startswith("tfds:") or re.split("[/:]", word)[0] in known[len(SAMPLES) :]:
