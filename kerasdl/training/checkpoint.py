@@ -110,6 +110,7 @@ def capture(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
         for group, variables in _variables(model).items()
         for index, variable in enumerate(variables)
     }
+    arrays |= _random_states()
     states: list[dict[str, Any]] = []
     for number, callback in enumerate(callbacks):
         plain: dict[str, Any] = {"class": type(callback).__name__, "arrays": {}}
@@ -168,3 +169,25 @@ def _variables(model: keras.Model) -> dict[str, list[Any]]:
         "optimizer": list(model.optimizer.variables),
         "metrics": list(model.metrics_variables),
     }
+
+
+def _random_states() -> Arrays:
+    """Return PyTorch's own generators, from which Keras draws dropout there; the other backends have none."""
+    if keras.backend.backend() != "torch":
+        return {}
+    import torch
+
+    states = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+    return {f"random/{index}": state.numpy().copy() for index, state in enumerate(states)}
+
+
+def restore_random_states(arrays: Arrays) -> None:
+    """Put back PyTorch's generators, once the first batch is at hand: making its iterator draws from them."""
+    states = [arrays[name] for name in sorted(arrays) if name.startswith("random/")]
+    if not states:
+        return
+    import torch
+
+    torch.set_rng_state(torch.from_numpy(states[0]))
+    if len(states) > 1:
+        torch.cuda.set_rng_state_all([torch.from_numpy(state) for state in states[1:]])

@@ -13,7 +13,14 @@ from typing import Any
 import keras
 
 from kerasdl.training.batches import TrainingBatches
-from kerasdl.training.checkpoint import BackgroundWriter, capture, read_newest, restore, restore_metrics
+from kerasdl.training.checkpoint import (
+    BackgroundWriter,
+    capture,
+    read_newest,
+    restore,
+    restore_metrics,
+    restore_random_states,
+)
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -82,7 +89,12 @@ class Resumable(keras.callbacks.Callback):
         self._first_step, self._skipped = self._skipped, 0
         if self._first_step and self._found is not None:
             restore_metrics(self.model, self._batches[self.start], self._found[0])
-        self._found = None
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Restore the last of the checkpoint: PyTorch's random state."""
+        if self._found is not None:
+            restore_random_states(self._found[0])
+            self._found = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Save when it is time, and stop when a signal asked for it."""
