@@ -18,6 +18,7 @@ from typing import Any
 import keras
 
 from kerasdl import keywords
+from kerasdl.configuration import write_json
 from kerasdl.training import hardware
 from kerasdl.training.batches import Augment, Encode, Examples, TrainingBatches
 from kerasdl.training.optimizers import make_optimizer
@@ -178,7 +179,7 @@ def _candidates(
     """Return those tried at first, cheapest to compile first, and the steps an execution to try on the best of them."""
     backend = keras.backend.backend()
     precisions = ["float32", "bfloat16"] + (
-        ["float16"] if any(name.startswith("gpu") for name in _accelerators()) else []
+        ["float16"] if any(name.startswith("gpu") for name in hardware.accelerators()) else []
     )
     # JAX without XLA is for debugging; PyTorch's compiler takes minutes, and wants a C compiler.
     compiled = {"tensorflow": [False, True], "jax": [True]}.get(backend, [False])
@@ -190,13 +191,6 @@ def _candidates(
     ]
     # Elsewhere it is a loop in Python around the same step.
     return first, MANY_STEPS if steps_per_execution == "auto" and backend == "tensorflow" else None
-
-
-def _accelerators() -> list[str]:
-    # Where there is none, or Keras cannot tell, it raises: JAX for want of a GPU, PyTorch always.
-    with contextlib.suppress(AttributeError, RuntimeError):
-        return [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
-    return []
 
 
 def _fresh(optimizer: Any, total_steps: int, settings: dict[str, Any]) -> keras.optimizers.Optimizer:
@@ -213,7 +207,7 @@ def _cache_path(cache: str | Path | None) -> Path:
 
 def _key(model: keras.Model, batches: TrainingBatches, training: dict[str, Any]) -> str:
     shapes = keras.tree.map_structure(lambda array: f"{array.dtype}{array.shape}", batches[0])
-    machine = [hardware._processor(), os.cpu_count(), _accelerators()]
+    machine = [hardware._processor(), os.cpu_count(), hardware.accelerators()]
     facts = {"model": model.to_json(), "batch": shapes, "versions": hardware.versions(), "hardware": machine}
     training = {name: _plain(value) for name, value in training.items()}
     return hashlib.sha256(json.dumps([facts, training], sort_keys=True, default=str).encode()).hexdigest()
@@ -240,9 +234,7 @@ def _read(path: Path) -> dict[str, dict[str, Timing]]:
 
 
 def _write(path: Path, key: str, timings: dict[str, Timing]) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     # Without a place to write it, the next calibration just measures again.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps({**_read(path), key: timings}, indent=1), encoding="utf-8")
-        os.replace(beside, path)
+        write_json(path, {**_read(path), key: timings})
