@@ -43,9 +43,7 @@ def begin(directory: Path, config: Mapping[str, Any]) -> bool:
     """
     path = directory / CONFIG_FILE
     if path.exists():
-        with refusing_damage(directory):
-            before = json.loads(path.read_text("utf-8"))
-        found = differences(before, jsonable(config))
+        found = differences(read(path), jsonable(config))
         if found:
             raise InputError(
                 "resume",
@@ -59,12 +57,17 @@ def begin(directory: Path, config: Mapping[str, Any]) -> bool:
     return False
 
 
+def read(path: Path) -> dict[str, Any]:
+    """Return what one of a run's JSON files says, or refuse it as damaged."""
+    with refusing_damage(path.parent):
+        return json.loads(path.read_text("utf-8"))
+
+
 def decided(directory: Path | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the run in `directory`, if there is one, once made of the arguments that say "auto"."""
     if directory is None or not (directory / CONFIG_FILE).exists():
         return {}
-    with refusing_damage(directory):
-        before = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
+    before = read(directory / CONFIG_FILE)
     return {name: before[name] for name, value in arguments.items() if value == "auto" and name in before}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -163,7 +162,6 @@ def compare(one: str, other: str, /) -> None:
 def stored(directory: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the configuration and the facts of a finished run."""
     folder = Path(directory)
-    with run_directory.refusing_damage(folder):
-        config = json.loads((folder / run_directory.CONFIG_FILE).read_text("utf-8"))
-        facts = json.loads((folder / run_directory.RESULT_FILE).read_text("utf-8"))
-    return config, facts
+    return run_directory.read(folder / run_directory.CONFIG_FILE), run_directory.read(
+        folder / run_directory.RESULT_FILE
+    )

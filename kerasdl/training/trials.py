@@ -182,28 +182,12 @@ class _Stopwatch(keras.callbacks.Callback):
             self.model.stop_training = len(self.windows) == WINDOWS
 
 
-class _Endless(keras.utils.PyDataset):
-    """The batches of one epoch over and over, so that a small data set makes windows as long as a large one does."""
-
-    def __init__(self, batches: TrainingBatches):
-        super().__init__(workers=1, use_multiprocessing=False)
-        self._batches = batches
-
-    @property
-    def num_batches(self) -> None:
-        """None: there is no end."""
-        return
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        return self._batches[index % self._batches.steps]
-
-
 def _measure(
     model: keras.Model, batches: TrainingBatches, candidate: Candidate, compile_keywords: dict[str, Any]
 ) -> Timing:
     model.compile(jit_compile=candidate[1], steps_per_execution=candidate[2], **compile_keywords)
     watch = _Stopwatch()
-    model.fit(_Endless(batches), epochs=1, steps_per_epoch=10**6, shuffle=False, verbose=0, callbacks=[watch])
+    model.fit(batches.stream(), epochs=1, steps_per_epoch=10**6, shuffle=False, verbose=0, callbacks=[watch])
     # The fastest window is the one that other work on the machine disturbed least.
     execution = min(watch.windows)
     return {
