@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kerasdl import blocks, data, diagnostics, export, layers, models, training
     from kerasdl.errors import InputError
     from kerasdl.result import Result
+    from kerasdl.recipe_run import run_recipe
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,10 +24,11 @@ __all__ = [
     "export",
     "layers",
     "models",
+    "run_recipe",
     "training",
 ]
 
-_MODULE_OF = {"Result": "kerasdl.result", "InputError": "kerasdl.errors"}
+_MODULE_OF = {"Result": "kerasdl.result", "InputError": "kerasdl.errors", "run_recipe": "kerasdl.recipe_run"}
 
 
 def __getattr__(name: str) -> Any:

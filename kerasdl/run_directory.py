@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MODEL_FILE, CONFIG_FILE, HISTORY_FILE, RESULT_FILE = "model.keras", "config.json", "history.csv", "result.json"
 REPORT_FILE, LOG_FOLDER, CHECKPOINT_FOLDER = "report.html", "tensorboard", "checkpoints"
+# What running out of memory changes, and where it is kept what was asked for.
+BATCH, ASKED_FILE = ("batch_size", "gradient_accumulation"), "asked.json"
 # What a person finds there in the end.
 FILES = (REPORT_FILE, MODEL_FILE, CONFIG_FILE, HISTORY_FILE, LOG_FOLDER)
 # What is read back; the report is for people, who may do with it as they like.
@@ -64,11 +66,39 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def decided(directory: Path | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the run in `directory`, if there is one, once made of the arguments that say "auto"."""
+    """Return what the run in `directory`, if there is one, made of "auto" and of too large a batch."""
     if directory is None or not (directory / CONFIG_FILE).exists():
         return {}
     before = read(directory / CONFIG_FILE)
-    return {name: before[name] for name, value in arguments.items() if value == "auto" and name in before}
+    names = [name for name, value in arguments.items() if value == "auto" and name in before]
+    asked = directory / ASKED_FILE
+    if asked.exists() and read(asked) == {name: arguments[name] for name in BATCH}:
+        names += BATCH
+    return {name: before[name] for name in names}
+
+
+def places(directory: Path | None) -> dict[str, Any]:
+    """Return what :func:`kerasdl.training.fit` must know of the folder."""
+    return {
+        "log_directory": directory and directory / LOG_FOLDER,
+        "checkpoint_directory": directory and directory / CHECKPOINT_FOLDER,
+    }
+
+
+def restart(directory: Path | None, *, asked: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Begin the run in `directory` anew with another batch: what was trained with the old one is dropped.
+
+    Args:
+        directory: The folder, or None when the run has none.
+        asked: The batch as the user asked for it, by the names in `BATCH`.
+        config: The new configuration.
+    """
+    if directory is None:
+        return
+    write_json(directory / ASKED_FILE, asked)
+    for name in (CHECKPOINT_FOLDER, LOG_FOLDER):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    write_json(directory / CONFIG_FILE, config)
 
 
 def seal(

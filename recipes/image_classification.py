@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kerasdl
-from kerasdl import configuration, keywords, run_directory
+from kerasdl import configuration, keywords
 from kerasdl.errors import InputError, check_choice
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ def train(
         num_classes: Number of classes, when labels may lack some of them.
         directory: New folder for the model, configuration, history, TensorBoard logs and report.
         resume: Go on with the run that is in `directory`, if there is one, to the bit as if it had never been killed.
-        checkpoint_every: epoch, a number of batches, or seconds as in "60s".
+        checkpoint_every: epoch (as long as that takes no more than 1 % of the time), a number of batches, or seconds as in
+            "60s".
         callbacks: Further Keras callbacks.
         verbose: 0 silent, 1 a progress bar on a terminal and lines elsewhere, 2 always lines.
         versions: Recorded in `result.config`; accepted back and ignored.
@@ -148,74 +149,31 @@ def train(
 
     dataset = kerasdl.data.load(data, image_size=image_size, input_shape=input_shape, num_classes=num_classes)
     weights = kerasdl.data.class_weights(dataset, class_weight)
-    augment = kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes)
     # One-hot targets throughout: label smoothing and soft labels need them.
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
-    encode_targets = functools.partial(keras.utils.to_categorical, num_classes=dataset.num_classes)
+    ways = {
+        "loss": keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
+        "encode_targets": functools.partial(keras.utils.to_categorical, num_classes=dataset.num_classes),
+        "augment": kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes),
+    }
     if normalization_momentum is None:
         steps = epochs * (len(dataset.train) // min(batch_size, len(dataset.train)))
         arguments["normalization_momentum"] = kerasdl.blocks.suitable_momentum(steps)
     penalty, proximal_l1 = (0.0, l1) if l1_mode == "proximal" else (l1, 0.0)
     build_keywords = configuration.matching(build, arguments) | {"l1": penalty}
-    folder = None if directory is None else Path(directory)
-    arguments |= run_directory.decided(folder, arguments)
-    arguments |= kerasdl.training.resolve_auto(
-        arguments,
-        functools.partial(build, dataset.input_shape, dataset.num_classes, **build_keywords),
-        dataset.train,
-        loss=loss,
-        encode_targets=encode_targets,
-        augment=augment,
-    )
-    keras.utils.set_random_seed(seed)
-    model = build(dataset.input_shape, dataset.num_classes, **build_keywords | {"precision": arguments["precision"]})
-    config = {
-        **configuration.jsonable({name: value for name, value in arguments.items() if name != "callbacks"}),
-        "data": dataset.source,
-        "input_shape": list(dataset.input_shape),
-        "image_size": None,  # said by input_shape
-        "directory": None,  # a repeated run needs a folder of its own
-        "resume": False,
-        "versions": kerasdl.training.versions(),
-        "hardware": kerasdl.training.describe_hardware(),
-        "data_fingerprint": dataset.fingerprint,
-    }
-    if verbose:
-        print(f"Data: {dataset.describe()}\nConfiguration:\n{configuration.describe(config)}", flush=True)
-    if folder is not None and run_directory.begin(folder, config):
-        return finished(kerasdl.Result.load(folder, data=dataset), verbose)
-    fit_keywords = configuration.matching(kerasdl.training.fit, arguments) | {"class_weight": weights}
-    history = kerasdl.training.fit(
-        model,
-        dataset.train,
-        dataset.validation,
-        loss=loss,
-        metrics=["accuracy"],
-        encode_targets=encode_targets,
-        augment=augment,
-        proximal_l1=proximal_l1,
-        log_directory=folder and folder / run_directory.LOG_FOLDER,
-        checkpoint_directory=folder and folder / run_directory.CHECKPOINT_FOLDER,
-        **fit_keywords,
-    )
-    result = kerasdl.Result(
-        recipe="image_classification",
-        model=model,
-        history=history,
-        config=config,
-        dataset=dataset,
-        class_names=dataset.class_names,
-    )
-    if folder is not None:
-        result.save(folder)
-    return finished(result, verbose)
 
+    def built(precision: str) -> keras.Model:
+        return build(dataset.input_shape, dataset.num_classes, **build_keywords | {"precision": precision})
 
-def finished(result: kerasdl.Result, verbose: int) -> kerasdl.Result:
-    """Say how a training ended, and return its result."""
-    if verbose:
-        print(result.summary(), flush=True)
-    return result
+    def fitted(decided: dict[str, Any], places: dict[str, Any]) -> tuple[keras.Model, dict[str, list[float]]]:
+        model = built(decided["precision"])
+        keywords = configuration.matching(kerasdl.training.fit, decided) | ways | places
+        keywords |= {"metrics": ["accuracy"], "class_weight": weights, "proximal_l1": proximal_l1}
+        return model, kerasdl.training.fit(model, dataset.train, dataset.validation, **keywords)
+
+    def prepare(decided: dict[str, Any]) -> dict[str, Any]:
+        return kerasdl.training.resolve_auto(decided, built, dataset.train, **ways)
+
+    return kerasdl.run_recipe("image_classification", arguments, dataset, prepare=prepare, fit=fitted)
 
 
 def build(

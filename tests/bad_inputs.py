@@ -190,6 +190,7 @@ FILES = {
     "npz: NaN": (npz(x=np.where(X < 9, np.nan, X), y=Y), TRAIN + "data.npz", ["NaN", "index 0"]),
     "npz: pickled objects": (npz(x=X.astype(object), y=Y), TRAIN + "data.npz", ["pickled objects"]),
     "npz: floats in [0, 1]": (npz(x=X / 255, y=Y), TRAIN + "data.npz", ["uint8", "x * 255"]),
+    "npz: all images the same": (npz(x=X * 0, y=Y), TRAIN + "data.npz", ["all the same", "0 to 0"]),
     "npz: too few of a class": (npz(x=X, y=np.arange(40) // 39), TRAIN + "data.npz", ["'1' (1)", "drop"]),
     "predict: folder without a model": (file("model/a"), "predict model a.png", ["without a SavedModel"]),
     "predict: damaged model": (

@@ -69,7 +69,21 @@ def build_dataset(
         split: Split(inputs=materialise(parts[part], indices), targets=targets[part][indices])
         for split, (part, indices) in chosen.items()
     }
+    _refuse_constant(splits["train"].inputs, name)
     return Dataset(name=name, kind="images", class_names=class_names, source=source, **splits)
+
+
+def _refuse_constant(images: np.ndarray, name: str) -> None:
+    for start in range(0, len(images), CHUNK):
+        if (images[start : start + CHUNK] != images[0]).any():
+            return
+    low, high = images[0].min(), images[0].max()
+    raise InputError(
+        name,
+        received=f"{len(images)} training images that are all the same, with values from {low} to {high}",
+        expected="images that differ: nothing can be learned from a constant",
+        mend="Look at some of them; a conversion that rounded [0, 1] down to 0 is a common cause.",
+    )
 
 
 def take_split(

@@ -6,6 +6,7 @@ from kerasdl.training.calibration import Choice, calibrate
 from kerasdl.training.fit import fit
 from kerasdl.training.hardware import describe_hardware, precision_policy, versions
 from kerasdl.training.learning_rate_finder import LearningRateCurve, find_learning_rate
+from kerasdl.training.memory import is_out_of_memory, smaller_batch
 from kerasdl.training.optimizers import make_optimizer
 from kerasdl.training.proximal import proximal
 from kerasdl.training.pruning import prune_units
@@ -20,11 +21,13 @@ __all__ = [
     "TrainingBatches",
     "describe_hardware",
     "fit",
+    "is_out_of_memory",
     "make_optimizer",
     "resolve_auto",
     "precision_policy",
     "proximal",
     "prune_units",
+    "smaller_batch",
     "TrainingInterrupted",
     "versions",
 ]

@@ -64,6 +64,8 @@ class TrainingBatches:
         self.batch_size = min(batch_size, len(examples))
         self.steps = len(examples) // self.batch_size
         self.seed = seed
+        self.start = 0
+        """Position of the first batch of the stream."""
         self._encode_targets = encode_targets
         self._augment = augment
         self._class_weight = class_weight
@@ -98,6 +100,7 @@ class TrainingBatches:
 
     def stream(self, start: int = 0) -> Iterator[tuple[Any, ...]]:
         """Yield the batches from position `start` on, without end: `fit` cuts them into epochs of `steps`."""
+        self.start = start
         return (self[position] for position in itertools.count(start))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -20,7 +21,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasdl.errors import InputError
+
 KEPT = 2
+PACE_SHARE = 0.01
 PREFIX = "checkpoint-"
 
 Arrays = dict[str, np.ndarray]
@@ -71,10 +75,32 @@ def read_newest(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
     return None
 
 
+class Pace:
+    """Says when something may be done again so that, on average, it takes at most a share of the time.
+
+    Args:
+        share: Of the time, in (0, 1].
+    """
+
+    def __init__(self, share: float = PACE_SHARE):
+        self._share = share
+        self._next = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether enough time has passed since the last time; at first, always."""
+        return time.monotonic() >= self._next
+
+    def spent(self, seconds: float) -> None:
+        """Note that it was done now and what it cost."""
+        self._next = time.monotonic() + seconds / self._share
+
+
 class BackgroundWriter:
     """Writes one checkpoint at a time on a thread of its own: training waits only for a disk that is slower than it."""
 
     def __init__(self) -> None:
+        self.seconds = 0.0
+        """Processor time that the last write took."""
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -83,10 +109,12 @@ class BackgroundWriter:
         self.wait()
 
         def run() -> None:
+            begun = time.thread_time()
             try:
                 write_checkpoint(*arguments)
             except BaseException as error:  # noqa: BLE001 - raised again by wait()
                 self._error = error
+            self.seconds = time.thread_time() - begun
 
         self._thread = threading.Thread(target=run, name="checkpoint")
         self._thread.start()
@@ -131,7 +159,19 @@ def capture(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
 def restore(
     model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], arrays: Arrays, facts: dict[str, Any]
 ) -> None:
-    """Put back what :func:`capture` returned, but the metrics; the optimizer must be built, the callbacks the same."""
+    """Put back what :func:`capture` returned, but the metrics; the optimizer must be built.
+
+    Raises:
+        InputError: When the callbacks are not those whose state was kept.
+    """
+    names, kept = [type(callback).__name__ for callback in callbacks], [state["class"] for state in facts["callbacks"]]
+    if names != kept:
+        raise InputError(
+            "callbacks",
+            received=", ".join(names),
+            expected=f"those of the run that goes on: {', '.join(kept)}",
+            mend="Pass callbacks=[...] as in the first call.",
+        )
     for group in ("model", "optimizer"):
         _assign(group, _variables(model)[group], arrays)
     for number, (callback, state) in enumerate(zip(callbacks, facts["callbacks"], strict=True)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from typing import Any
 
@@ -10,14 +11,15 @@ import keras
 import numpy as np
 
 from kerasdl.training.batches import TrainingBatches
-from kerasdl.training.checkpoint import Arrays, capture, restore, restore_metrics
+from kerasdl.training.checkpoint import Arrays, Pace, capture, restore, restore_metrics
 
 
 class FiniteLoss(keras.callbacks.Callback):
     """Stop the training when its loss is no longer a finite number, and find out where that began.
 
     The loss of a batch is read when the next one is done: reading it at once would make an accelerator wait. To find
-    the beginning, the epoch is trained again from its first batch, one batch at a time, up to the one that went wrong.
+    the beginning, training is repeated from the state kept last, one batch at a time, up to the batch that went wrong.
+    A state is kept when an epoch begins, if keeping states has taken no more than 1 % of the time.
 
     Args:
         batches: The training's batches.
@@ -35,12 +37,18 @@ class FiniteLoss(keras.callbacks.Callback):
         self._good: tuple[Arrays, dict[str, Any]] | None = None
         self._bad = False
         self._epoch = 0
+        self._pace = Pace()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keep the state that the epoch begins with."""
+        """Keep the state that the epoch begins with, if it is time."""
         self._last, self._epoch = 0.0, epoch
-        arrays, facts = capture(self.model, ())
-        self._begun = (epoch, arrays, facts)
+        # To undo a batch, the state right before it is needed.
+        if self._skip or self._pace.is_due():
+            begun = time.monotonic()
+            # An epoch that another process began has its first batches behind it.
+            position = max(epoch * self._batches.steps, self._batches.start)
+            self._begun = (position, *capture(self.model, ()))
+            self._pace.spent(time.monotonic() - begun)
         self._good = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -87,12 +95,12 @@ class FiniteLoss(keras.callbacks.Callback):
             self.model.reset_metrics()
 
     def _find(self) -> str:
-        epoch, arrays, facts = self._begun or (0, {}, {})
+        first, arrays, facts = self._begun or (0, {}, {})
         restore(self.model, (), arrays, facts)
         self.model.steps_per_execution = 1
         self.model.make_train_function(force=True)
-        for step in range(self._batches.steps):
-            batch = self._batches[epoch * self._batches.steps + step]
+        for position in range(first, (self._epoch + 1) * self._batches.steps):
+            batch = self._batches[position]
             before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in self.model.variables]
             loss = self.model.train_on_batch(*batch, return_dict=True)["loss"]
             after = [np.array(keras.ops.convert_to_numpy(variable)) for variable in self.model.trainable_variables]
@@ -100,8 +108,9 @@ class FiniteLoss(keras.callbacks.Callback):
                 continue
             for variable, value in zip(self.model.variables, before, strict=True):
                 variable.assign(value)
+            epoch, step = divmod(position, self._batches.steps)
             return f"batch {step + 1} of epoch {epoch + 1}: {first_bad_layer(self.model, batch[0])}"
-        return f"epoch {epoch + 1}"  # it did not come again
+        return f"epoch {self._epoch + 1}"  # it did not come again
 
 
 def first_bad_layer(model: keras.Model, inputs: Any) -> str:

@@ -15,6 +15,7 @@ import keras
 from kerasdl.training.batches import TrainingBatches
 from kerasdl.training.checkpoint import (
     BackgroundWriter,
+    Pace,
     capture,
     read_newest,
     restore,
@@ -34,7 +35,8 @@ class Resumable(keras.callbacks.Callback):
         folder: Where checkpoints lie.
         batches: The training's batches.
         stateful: The callbacks whose state belongs to the training.
-        every: "epoch", a number of batches, or seconds as in "60s".
+        every: "epoch" saves after an epoch when saving has taken no more than 1 % of the time, and after the last one;
+            or a number of batches, or seconds as in "60s".
         epochs: Epochs of the whole training.
         resume: Whether to go on from a checkpoint that is there.
     """
@@ -57,6 +59,7 @@ class Resumable(keras.callbacks.Callback):
         self._every_seconds = float(every[:-1]) if isinstance(every, str) and every.endswith("s") else None
         self._epochs = epochs
         self._writer = BackgroundWriter()
+        self._pace = Pace()
         self._history: dict[str, list[float]] = {}
         self._found = read_newest(folder) if resume else None
         self.start: int = self._found[1]["position"] if self._found else 0
@@ -118,7 +121,7 @@ class Resumable(keras.callbacks.Callback):
         for name, value in (logs or {}).items():
             self._history.setdefault(name, []).append(float(value))
         last = epoch + 1 == self._epochs or self.model.stop_training
-        if last or self._every_seconds is None or self._is_time(0):
+        if last or self._signal is not None or self._is_time_after_epoch():
             self._save((epoch + 1) * self._batches.steps)
         if self._signal is not None and not last:
             self._finish_and_say(epoch + 1, 0)
@@ -134,6 +137,11 @@ class Resumable(keras.callbacks.Callback):
         self._handlers = {}
         self._writer.wait()
 
+    def _is_time_after_epoch(self) -> bool:
+        if self._every_seconds is not None:
+            return self._is_time(0)
+        return self._every_batches is not None or self._pace.is_due()
+
     def _is_time(self, step: int) -> bool:
         if self._every_seconds is not None:
             return time.monotonic() - self._saved_at >= self._every_seconds
@@ -144,10 +152,13 @@ class Resumable(keras.callbacks.Callback):
         return position // self._every_batches > self._saved_position // self._every_batches
 
     def _save(self, position: int) -> None:
+        begun = time.monotonic()
         arrays, facts = capture(self.model, self._stateful)
         facts |= {"position": position, "history": self._history, "stopped": bool(self.model.stop_training)}
         self._writer.write(self._folder, position, arrays, facts)
         self._saved_at, self._saved_position = time.monotonic(), position
+        # Writing goes on beside the training; what it takes of the processor is known for the one before.
+        self._pace.spent(self._saved_at - begun + self._writer.seconds)
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:  # asked twice: at once, the last checkpoint stands

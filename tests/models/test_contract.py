@@ -35,6 +35,7 @@ CASES = {
     "resnet bottleneck": (models.resnet, (12, 12, 3), {**SMALL, "bottleneck": True, "stem": "large"}, 3879),
     "resnet group": (models.resnet, (8, 8, 1), {**SMALL, "normalization": "group", "activation": "gelu"}, 2503),
     "resnet plain": (models.resnet, (8, 8, 1), {**SMALL, "normalization": None}, 2451),
+    "efficientnet_lite0": (models.efficientnet_lite0, (32, 32, 3), {"dropout": 0.2}, 3_374_851),
     "resnet9": (models.resnet9, (8, 8, 1), {"filters": (4, 4, 8, 8), "dropout": 0.2}, 2607),
 }
 BATCH = 6

@@ -1,0 +1,121 @@
+"""What every recipe does around its data, model and loss: configuration, folder, memory that runs out, result."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from kerasdl import configuration, run_directory, training
+from kerasdl.result import Result
+
+if TYPE_CHECKING:
+    from kerasdl.data import Dataset
+
+History = dict[str, list[float]]
+
+
+def run_recipe(
+    recipe: str,
+    arguments: Mapping[str, Any],
+    dataset: Dataset,
+    *,
+    prepare: Callable[[dict[str, Any]], dict[str, Any]],
+    fit: Callable[[dict[str, Any], dict[str, Any]], tuple[keras.Model, History]],
+) -> Result:
+    """Carry out a recipe's training: go on with the run that is in its folder, or begin one, and return its result.
+
+    When memory runs out, the training begins again with half the batch and twice the gradient accumulation, so that
+    an update sees as many examples; this is warned of, and written into the configuration.
+
+    Args:
+        recipe: Its name.
+        arguments: Those of its `train`, checked and resolved.
+        dataset: The data.
+        prepare: Returns those arguments that only data and machine can decide, such as "auto".
+        fit: Builds and trains the model from the arguments, all decided, and from what :func:`kerasdl.training.fit`
+            must know of the folder; returns the model with its best weights and the history. Random states are seeded
+            before.
+
+    Returns:
+        The result, saved in its folder if there is one.
+    """
+    asked = {name: arguments[name] for name in run_directory.BATCH}
+    folder = None if arguments["directory"] is None else Path(arguments["directory"])
+    arguments = {**arguments, **run_directory.decided(folder, arguments)}
+    while True:
+        try:
+            decided = arguments | prepare(arguments)
+            config = configured(decided, dataset)
+            if decided["verbose"]:
+                print(f"Data: {dataset.describe()}\nConfiguration:\n{configuration.describe(config)}", flush=True)
+            if folder is not None and run_directory.begin(folder, config):
+                return _said(Result.load(folder, data=dataset), decided["verbose"])
+            keras.utils.set_random_seed(decided["seed"])
+            model, history = fit(decided, run_directory.places(folder))
+            break
+        except Exception as error:
+            if not training.is_out_of_memory(error):
+                raise
+            arguments = arguments | _with_less_memory(arguments, len(dataset.train))
+        # Only here, where the error holds no frame and no tensor any more, can the memory come back.
+        keras.utils.clear_session(free_memory=True)
+        gc.collect()
+        run_directory.restart(folder, asked=asked, config=configured(decided | arguments, dataset))
+    result = Result(
+        recipe=recipe,
+        model=model,
+        history=history,
+        config=config,
+        dataset=dataset,
+        class_names=dataset.class_names,
+    )
+    if folder is not None:
+        result.save(folder)
+    return _said(result, decided["verbose"])
+
+
+def configured(arguments: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """Return the configuration: every argument as resolved, and what else a run's numbers depend on."""
+    return {
+        **configuration.jsonable({name: value for name, value in arguments.items() if name != "callbacks"}),
+        "data": dataset.source,
+        "input_shape": list(dataset.input_shape),
+        "image_size": None,  # said by input_shape
+        "directory": None,  # a repeated run needs a folder of its own
+        "resume": False,
+        "versions": training.versions(),
+        "hardware": training.describe_hardware(),
+        "data_fingerprint": dataset.fingerprint,
+    }
+
+
+def _with_less_memory(arguments: Mapping[str, Any], examples: int) -> dict[str, Any]:
+    before = min(arguments["batch_size"], examples), arguments["gradient_accumulation"]
+    smaller = training.smaller_batch(*before)
+    if smaller is None or not isinstance(arguments["optimizer"], str):
+        raise MemoryError(
+            f"Memory ran out with batches of {before[0]}. "
+            + (
+                "Nothing smaller is left: choose a smaller model or smaller inputs."
+                if smaller is None
+                else f"Pass batch_size={smaller[0]} and set gradient_accumulation_steps={smaller[1]} on the optimizer."
+            )
+        )
+    warnings.warn(
+        f"OUT OF MEMORY with batch_size={before[0]}, gradient_accumulation={before[1]}: training begins again with "
+        f"batch_size={smaller[0]}, gradient_accumulation={smaller[1]}, which makes the same updates of "
+        f"{before[0] * before[1]} examples (batch normalization sees the smaller batches).",
+        stacklevel=3,
+    )
+    return {"batch_size": smaller[0], "gradient_accumulation": smaller[1]}
+
+
+def _said(result: Result, verbose: int) -> Result:
+    if verbose:
+        print(result.summary(), flush=True)
+    return result
