@@ -5,8 +5,9 @@
 
 Each model (an image classifier by its recipe, an LSTM and a Transformer by `training.fit`) is trained once undisturbed.
 Then it is trained again and again with SIGKILL at random moments, between its first batch and its end (for the recipe
-this includes measuring and writing the result), and started with the same call until it is done. Compared to the bit:
-weights, optimizer state, seed generators, history and, for the recipe, metrics and diagnosis.
+this includes measuring and writing the result and exporting it), and started with the same call until it is done.
+Compared to the bit: weights, optimizer state, seed generators, history and, for the recipe, metrics, diagnosis and the
+scores of the exported model; beside the one export nothing may be left.
 Dropout, a schedule or plateau, EarlyStopping, the moving average and mid-epoch checkpoints are on.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
 import json
 import os
 import random
@@ -26,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 KINDS = ("image", "lstm", "transformer")
-READY, FINAL = "ready", "final.npz"
+READY, FINAL, EXPORTS = "ready", "final.npz", "exports"
 
 
 def child(kind: str, folder: Path) -> None:
@@ -34,6 +36,8 @@ def child(kind: str, folder: Path) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
     import numpy as np
+
+    import kerasdl
 
     class Ready(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -59,13 +63,20 @@ def child(kind: str, folder: Path) -> None:
             callbacks=[Ready()],
             verbose=0,
         )
+        (folder / READY).touch()  # a run that had ended trains no batch, and its export can be hit as well
+        exports = folder / EXPORTS
+        version = exports / "1" if (exports / "1").exists() else result.export(exports)
+        scores = kerasdl.export.load_exported(version).predict(result.dataset.test.inputs)["scores"]
         # As it was written: a run that was killed after its end is loaded, and a loaded model is not compiled.
         model, history = keras.models.load_model(folder / "run" / "model.keras"), result.history
-        facts = {"metrics": result.metrics, "diagnosis": [finding.as_dict() for finding in result.diagnosis]}
+        facts = {
+            "metrics": result.metrics,
+            "diagnosis": [finding.as_dict() for finding in result.diagnosis],
+            "exported": hashlib.sha256(scores.tobytes()).hexdigest(),
+            "exports": sorted(path.name for path in exports.iterdir()),
+        }
         optimizer = model.optimizer.variables
     else:
-        import kerasdl
-
         dataset = kerasdl.data.load("digits")
         keras.utils.set_random_seed(1)
         model = lstm() if kind == "lstm" else transformer()
@@ -170,6 +181,8 @@ def progress(folder: Path) -> str:
     names = sorted(path.name for path in folder.rglob("*checkpoint-*"))
     torn = any(name.startswith(".") for name in names)
     whole = [name for name in names if not name.startswith(".")]
+    if any((folder / EXPORTS).glob(".staging-*")):
+        return "the end, while exporting"
     at = int(whole[-1].removeprefix("checkpoint-").removesuffix(".npz")) if whole else 0
     return f"batch {at}" + (" while writing a checkpoint" if torn else "")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -64,7 +65,8 @@ def export(
         raise InputError("examples", received="none", expected="at least one image", mend="Pass some test images.")
     made = [parent for parent in (path, *path.absolute().parents) if not parent.exists()]
     path.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=path))
+    _remove_left_over(path)
+    staging = Path(tempfile.mkdtemp(prefix=f"{_staging_of_this_machine()}{os.getpid()}-", dir=path))
     try:
         saved = staging / "model"
         _write(classifier, saved)
@@ -88,6 +90,22 @@ def export(
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _staging_of_this_machine() -> str:
+    return f".staging-{platform.node()}-"
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove what exports on this machine left that were killed; those that still run keep theirs."""
+    for staging in path.glob(f"{_staging_of_this_machine()}*"):
+        number = staging.name.removeprefix(_staging_of_this_machine()).split("-")[0]
+        try:
+            os.kill(int(number), 0)
+        except ProcessLookupError:
+            shutil.rmtree(staging, ignore_errors=True)
+        except (ValueError, PermissionError):
+            continue
 
 
 def _check_path(path: str | Path) -> Path:

@@ -4,8 +4,24 @@ A builder never sees data or hyperparameter objects, compiles nothing and return
 their names.
 """
 
+from kerasdl.backbone_table import backbones
 from kerasdl.models.convolutional import cnn
+from kerasdl.models.efficientnet_lite import efficientnet_lite0
 from kerasdl.models.mlp import mlp
+from kerasdl.models.pretrained import backbone_layers, classifier, features
 from kerasdl.models.residual import resnet, resnet9, resnet18, resnet34, resnet50
 
-__all__ = ["cnn", "mlp", "resnet", "resnet9", "resnet18", "resnet34", "resnet50"]
+__all__ = [
+    "backbone_layers",
+    "backbones",
+    "classifier",
+    "cnn",
+    "efficientnet_lite0",
+    "features",
+    "mlp",
+    "resnet",
+    "resnet9",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+]

@@ -13,9 +13,9 @@ import pytest
 import skimage.data
 from sklearn.datasets import load_sample_image
 
-from kerasdl import InputError, models
+from kerasdl import InputError
 from kerasdl.data.images import resize
-from kerasdl.models import efficientnet_lite, imagenet
+from kerasdl.models import efficientnet_lite, packages
 from kerasdl.models.efficientnet_lite import efficientnet_lite0, efficientnet_lite0_features, load_efficientnet_lite0
 
 CATS = {281, 282, 285}
@@ -82,18 +82,6 @@ def pattern() -> np.ndarray:
 EXPECTED = ([506, 753, 545, 193, 93, 338], [9.40492, 6.27778, 6.18423, -0.18857, -4.06479, -4.24825])
 
 
-def test_names_of_the_classes() -> None:
-    names = models.imagenet_class_names()
-    assert len(names) == 1000
-    assert [names[index] for index in (0, 665, 698, 967, 999)] == [
-        "tench, Tinca tinca",
-        "moped",
-        "palace",
-        "espresso",
-        "toilet tissue, toilet paper, bathroom tissue",
-    ]
-
-
 def test_another_head_keeps_its_own_weights(pretrained: keras.Model) -> None:
     model = efficientnet_lite0((40, 56, 1), 5, dropout=0.2)
     assert model.get_layer("head_conv").output.shape == (None, 2, 2, 1280)
@@ -150,7 +138,7 @@ def test_a_package_that_is_missing_or_changed(monkeypatch: pytest.MonkeyPatch, t
     (package / "file").write_bytes(b"changed")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError, match="received a file with the SHA-256 digest .* --force-reinstall"):
-        imagenet.installed("nosuch-weights", "file", sha256=efficientnet_lite._SHA256)
+        packages.installed("nosuch-weights", "file", sha256=efficientnet_lite._SHA256)
 
 
 @pytest.mark.parametrize(
