@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kerasdl import blocks, data, diagnostics, export, layers, models, training
     from kerasdl.errors import InputError
-    from kerasdl.result import Result
     from kerasdl.recipe_run import run_recipe
+    from kerasdl.result import Result
 
 __version__ = "0.1.0"
 __all__ = [

@@ -123,8 +123,8 @@ def train(
         num_classes: Number of classes, when labels may lack some of them.
         directory: New folder for the model, configuration, history, TensorBoard logs and report.
         resume: Go on with the run that is in `directory`, if there is one, to the bit as if it had never been killed.
-        checkpoint_every: epoch (as long as that takes no more than 1 % of the time), a number of batches, or seconds as in
-            "60s".
+        checkpoint_every: epoch (as long as that takes no more than 1 % of the time), a number of batches, or seconds as
+            in "60s".
         callbacks: Further Keras callbacks.
         verbose: 0 silent, 1 a progress bar on a terminal and lines elsewhere, 2 always lines.
         versions: Recorded in `result.config`; accepted back and ignored.

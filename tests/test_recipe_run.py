@@ -26,11 +26,13 @@ class TooLarge(keras.callbacks.Callback):
 
 
 def test_the_batch_is_halved_and_updates_see_as_many_examples(tmp_path):
-    with pytest.warns(UserWarning, match="OUT OF MEMORY with batch_size=64, .* again with batch_size=32,"):
-        with pytest.warns(UserWarning, match="OUT OF MEMORY with batch_size=32, .* again with batch_size=16,"):
-            result = image_classification.train(
-                "digits", batch_size=64, directory=tmp_path / "run", callbacks=[TooLarge(16)], **QUICK
-            )
+    with (
+        pytest.warns(UserWarning, match="OUT OF MEMORY with batch_size=64, .* again with batch_size=32,"),
+        pytest.warns(UserWarning, match="OUT OF MEMORY with batch_size=32, .* again with batch_size=16,"),
+    ):
+        result = image_classification.train(
+            "digits", batch_size=64, directory=tmp_path / "run", callbacks=[TooLarge(16)], **QUICK
+        )
     assert (result.config["batch_size"], result.config["gradient_accumulation"]) == (16, 4)
     written = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (written["batch_size"], written["gradient_accumulation"]) == (16, 4)

@@ -5,6 +5,7 @@ from kerasdl.training.batches import EvaluationBatches, TrainingBatches
 from kerasdl.training.calibration import Choice, calibrate
 from kerasdl.training.fit import fit
 from kerasdl.training.hardware import describe_hardware, precision_policy, versions
+from kerasdl.training.layer_rates import layerwise
 from kerasdl.training.learning_rate_finder import LearningRateCurve, find_learning_rate
 from kerasdl.training.memory import is_out_of_memory, smaller_batch
 from kerasdl.training.optimizers import make_optimizer
@@ -22,6 +23,7 @@ __all__ = [
     "describe_hardware",
     "fit",
     "is_out_of_memory",
+    "layerwise",
     "make_optimizer",
     "resolve_auto",
     "precision_policy",

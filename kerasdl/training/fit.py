@@ -33,6 +33,7 @@ def fit(
     gradient_accumulation: int = 1,
     ema: float | None = None,
     proximal_l1: float = 0.0,
+    layer_rates: Mapping[str, float] | None = None,
     early_stopping: int | None = None,
     class_weight: Mapping[int, float] | None = None,
     encode_targets: Encode | None = None,
@@ -63,7 +64,7 @@ def fit(
         metrics: Keras metrics, computed for training and validation.
         epochs: Passes over the training examples.
         batch_size: Examples a step.
-        optimizer: See :func:`kerasdl.training.make_optimizer`, also for the next seven.
+        optimizer: See :func:`kerasdl.training.make_optimizer`, also for the next eight.
         learning_rate: Highest learning rate.
         schedule: Its course; "plateau" divides it by 5 after 5 epochs without a better `monitor`.
         weight_decay: Decoupled weight decay.
@@ -71,6 +72,7 @@ def fit(
         gradient_accumulation: Batches an update.
         ema: Momentum of a moving average of the weights.
         proximal_l1: Weight of an L1 norm that makes exact zeros.
+        layer_rates: Share of the learning rate by name of the layer.
         early_stopping: Epochs without a better `monitor` after which training stops; None trains all `epochs`.
         class_weight: Weight of each class index in the loss.
         encode_targets: What turns stored targets into those that `loss` compares.
@@ -86,8 +88,8 @@ def fit(
         log_directory: Where TensorBoard logs go; None writes none.
         checkpoint_directory: Where checkpoints go, from which a killed training goes on to the bit; None writes none.
             SIGINT and SIGTERM then stop after the current batch with everything saved.
-        checkpoint_every: "epoch", at the end of epochs as long as that takes no more than 1 % of the time, and after the
-            last one; or a number of batches, or seconds as in "60s".
+        checkpoint_every: "epoch", after epochs as long as saving takes at most 1 % of the time, and after the last; or a
+            number of batches, or seconds as in "60s".
         resume: Go on from the newest checkpoint if there is one. The arguments must be those of the run that wrote it.
         verbose: 0 silent, 1 a bar on a terminal and lines elsewhere, 2 always lines.
 
@@ -116,6 +118,7 @@ def fit(
         gradient_accumulation=gradient_accumulation,
         ema=ema,
         proximal_l1=proximal_l1,
+        layer_rates=layer_rates,
     )
     model.compile(
         optimizer=made,

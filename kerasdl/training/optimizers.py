@@ -9,6 +9,7 @@ import keras
 
 from kerasdl.errors import InputError
 from kerasdl.keywords import LEARNING_RATES, OPTIMIZERS
+from kerasdl.training.layer_rates import layerwise
 from kerasdl.training.proximal import proximal
 
 # One-cycle starts at 1/25 of its peak and ends at 1/10,000 (Smith and Topin, arXiv:1708.07120, as fastai runs it).
@@ -66,6 +67,7 @@ def make_optimizer(
     gradient_accumulation: int = 1,
     ema: float | None = None,
     proximal_l1: float = 0.0,
+    layer_rates: Mapping[str, float] | None = None,
 ) -> keras.optimizers.Optimizer:
     """Make an optimizer from the kit's keywords.
 
@@ -83,13 +85,22 @@ def make_optimizer(
         ema: Momentum of an exponential moving average of the weights, for example 0.99; None keeps none.
         proximal_l1: Weight of the L1 norm that a soft threshold after each update brings in: see
             :func:`kerasdl.training.proximal`. Zeros become exact.
+        layer_rates: Share of the learning rate by name of the layer: see :func:`kerasdl.training.layerwise`.
 
     Returns:
         The optimizer, not built yet.
 
     Raises:
-        InputError: For an optimizer object together with keywords that would have to change it.
+        InputError: For an optimizer object together with keywords that would have to change it, and for layer-wise
+            rates together with proximal L1.
     """
+    if layer_rates and proximal_l1:
+        raise InputError(
+            "l1_mode",
+            received="proximal with layer-wise learning rates",
+            expected="one of the two",
+            mend="Take l1_mode='penalty', or give all layers one rate.",
+        )
     if isinstance(optimizer, Mapping):
         optimizer = keras.optimizers.deserialize(dict(optimizer))
     if not isinstance(optimizer, str):
@@ -108,6 +119,8 @@ def make_optimizer(
                 expected=f"an optimizer's name, such as {OPTIMIZERS[3]!r}, or the optimizer object alone",
                 mend=f"Set {name} on the optimizer itself.",
             )
+        if layer_rates:
+            return layerwise(optimizer, layer_rates)
         return proximal(optimizer, l1=proximal_l1) if proximal_l1 else optimizer
     common: dict[str, Any] = {
         "learning_rate": make_schedule(schedule or "constant", learning_rate or LEARNING_RATES[optimizer], total_steps),
@@ -135,4 +148,5 @@ def make_optimizer(
     if weight_decay:
         # TensorFlow puts the layer's name before the variable's: unbounded, the words spare a layer "debiased" too.
         made.exclude_from_weight_decay(var_names=[r"(^|/)(bias|gamma|beta)(:\d+)?$"])
-    return made
+    # Last: it takes over what is left out of weight decay.
+    return layerwise(made, layer_rates) if layer_rates else made
