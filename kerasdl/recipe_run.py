@@ -25,7 +25,8 @@ def run_recipe(
     dataset: Dataset,
     *,
     prepare: Callable[[dict[str, Any]], dict[str, Any]],
-    fit: Callable[[dict[str, Any], dict[str, Any]], tuple[keras.Model, History]],
+    build: Callable[[dict[str, Any]], keras.Model],
+    fit: Callable[[keras.Model, dict[str, Any]], History],
 ) -> Result:
     """Carry out a recipe's training: go on with the run that is in its folder, or begin one, and return its result.
 
@@ -37,9 +38,10 @@ def run_recipe(
         arguments: Those of its `train`, checked and resolved.
         dataset: The data.
         prepare: Returns those arguments that only data and machine can decide, such as "auto".
-        fit: Builds and trains the model from the arguments, all decided, and from what :func:`kerasdl.training.fit`
-            must know of the folder; returns the model with its best weights and the history. Random states are seeded
-            before.
+        build: Builds the model from the arguments, all decided; random states are seeded before. What it refuses is
+            refused before anything is written.
+        fit: Trains the model, given the arguments and what :func:`kerasdl.training.fit` must know of the folder, and
+            leaves it with its best weights; returns the history.
 
     Returns:
         The result, saved in its folder if there is one.
@@ -53,19 +55,23 @@ def run_recipe(
             config = configured(decided, dataset)
             if decided["verbose"]:
                 print(f"Data: {dataset.describe()}\nConfiguration:\n{configuration.describe(config)}", flush=True)
-            if folder is not None and run_directory.begin(folder, config):
+            if folder is not None and run_directory.is_finished(folder, config):
                 return _said(Result.load(folder, data=dataset), decided["verbose"])
             keras.utils.set_random_seed(decided["seed"])
-            model, history = fit(decided, run_directory.places(folder))
+            model = build(decided)
+            if folder is not None:
+                run_directory.begin(folder, config)
+            history = fit(model, decided | run_directory.places(folder))
             break
         except Exception as error:
             if not training.is_out_of_memory(error):
                 raise
             arguments = arguments | _with_less_memory(arguments, len(dataset.train))
+            model = None
         # Only here, where the error holds no frame and no tensor any more, can the memory come back.
         keras.utils.clear_session(free_memory=True)
         gc.collect()
-        run_directory.restart(folder, asked=asked, config=configured(decided | arguments, dataset))
+        run_directory.restart(folder, asked=asked)
     result = Result(
         recipe=recipe,
         model=model,

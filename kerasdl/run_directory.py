@@ -30,33 +30,35 @@ FILES = (REPORT_FILE, MODEL_FILE, CONFIG_FILE, HISTORY_FILE, LOG_FOLDER)
 SEALED_FILES = (MODEL_FILE, CONFIG_FILE, HISTORY_FILE)
 
 
-def begin(directory: Path, config: Mapping[str, Any]) -> bool:
-    """Begin a run in a new folder, or go on in that of the same run.
+def is_finished(directory: Path, config: Mapping[str, Any]) -> bool:
+    """Return whether a run of this configuration is finished in `directory`.
 
     Args:
-        directory: The folder; it is made if need be.
+        directory: The folder, which need not exist.
         config: The resolved configuration.
-
-    Returns:
-        Whether the run there is finished already.
 
     Raises:
         InputError: When the folder holds a run of another configuration or of other data.
     """
     path = directory / CONFIG_FILE
-    if path.exists():
-        found = differences(read(path), jsonable(config))
-        if found:
-            raise InputError(
-                "resume",
-                received="; ".join(f"{name}: {old!r} there, {new!r} now" for name, old, new in found),
-                expected=f"the configuration of the run in {directory}",
-                mend="Repeat the call as it was, or choose another directory.",
-            )
-        return (directory / RESULT_FILE).is_file()
-    directory.mkdir(parents=True, exist_ok=True)
-    write_json(path, config)
-    return False
+    if not path.exists():
+        return False
+    found = differences(read(path), jsonable(config))
+    if found:
+        raise InputError(
+            "resume",
+            received="; ".join(f"{name}: {old!r} there, {new!r} now" for name, old, new in found),
+            expected=f"the configuration of the run in {directory}",
+            mend="Repeat the call as it was, or choose another directory.",
+        )
+    return (directory / RESULT_FILE).is_file()
+
+
+def begin(directory: Path, config: Mapping[str, Any]) -> None:
+    """Make the folder of a run and write its configuration, unless it has been begun before."""
+    if not (directory / CONFIG_FILE).exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / CONFIG_FILE, config)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -85,20 +87,19 @@ def places(directory: Path | None) -> dict[str, Any]:
     }
 
 
-def restart(directory: Path | None, *, asked: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Begin the run in `directory` anew with another batch: what was trained with the old one is dropped.
+def restart(directory: Path | None, *, asked: Mapping[str, Any]) -> None:
+    """Drop what a run has trained, because it begins anew with another batch.
 
     Args:
         directory: The folder, or None when the run has none.
         asked: The batch as the user asked for it, by the names in `BATCH`.
-        config: The new configuration.
     """
-    if directory is None:
+    if directory is None or not (directory / CONFIG_FILE).exists():
         return
     write_json(directory / ASKED_FILE, asked)
     for name in (CHECKPOINT_FOLDER, LOG_FOLDER):
         shutil.rmtree(directory / name, ignore_errors=True)
-    write_json(directory / CONFIG_FILE, config)
+    (directory / CONFIG_FILE).unlink()
 
 
 def seal(

@@ -164,16 +164,19 @@ def train(
     def built(precision: str) -> keras.Model:
         return build(dataset.input_shape, dataset.num_classes, **build_keywords | {"precision": precision})
 
-    def fitted(decided: dict[str, Any], places: dict[str, Any]) -> tuple[keras.Model, dict[str, list[float]]]:
-        model = built(decided["precision"])
-        keywords = configuration.matching(kerasdl.training.fit, decided) | ways | places
+    def fitted(model: keras.Model, decided: dict[str, Any]) -> dict[str, list[float]]:
+        keywords = configuration.matching(kerasdl.training.fit, decided) | ways
         keywords |= {"metrics": ["accuracy"], "class_weight": weights, "proximal_l1": proximal_l1}
-        return model, kerasdl.training.fit(model, dataset.train, dataset.validation, **keywords)
+        return kerasdl.training.fit(model, dataset.train, dataset.validation, **keywords)
 
-    def prepare(decided: dict[str, Any]) -> dict[str, Any]:
-        return kerasdl.training.resolve_auto(decided, built, dataset.train, **ways)
-
-    return kerasdl.run_recipe("image_classification", arguments, dataset, prepare=prepare, fit=fitted)
+    return kerasdl.run_recipe(
+        "image_classification",
+        arguments,
+        dataset,
+        prepare=lambda decided: kerasdl.training.resolve_auto(decided, built, dataset.train, **ways),
+        build=lambda decided: built(decided["precision"]),
+        fit=fitted,
+    )
 
 
 def build(

@@ -18,7 +18,8 @@ class Split:
 
     Args:
         inputs: Images of shape (count, height, width, channels), uint8; a memory map when they are large.
-        targets: Class indices of shape (count,), int64.
+        targets: Class indices of shape (count,), int64; or, where several classes may be true at once, rows of 0 and 1
+            of shape (count, classes), uint8.
 
     Example:
         >>> images, classes = dataset.train.batch(np.arange(32))
@@ -45,7 +46,7 @@ class Dataset:
         train: The examples to learn from.
         validation: The examples to choose by.
         test: The examples that are looked at once, at the end.
-        class_names: The name of each class; class `i` of the targets is `class_names[i]`.
+        class_names: The name of each class; class or column `i` of the targets is `class_names[i]`.
         source: How to load it again: what the user gave, or "arrays" or "tf.data" when it came from memory.
 
     Example:
@@ -83,6 +84,11 @@ class Dataset:
         """The number of classes."""
         return len(self.class_names)
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether several classes of an example may be true at once, or none."""
+        return self.train.targets.ndim == 2
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """The SHA-256 of the class names and of every split's shapes and content, in hex."""
@@ -98,8 +104,9 @@ class Dataset:
         """Return two lines for a person: the size and the classes, and how many examples each split has."""
         height, width, channels = self.input_shape
         names = ", ".join(self.class_names[:10]) + (", ..." if self.num_classes > 10 else "")
+        kind = " (multi-label)" if self.multi_label else ""
         counts = ", ".join(f"{name} {count}" for name, count in self.counts.items())
         return (
             f"{self.name}: {sum(self.counts.values())} {self.kind} of {height} x {width} x {channels}; "
-            f"{self.num_classes} classes: {names}\n{counts}"
+            f"{self.num_classes} classes{kind}: {names}\n{counts}"
         )

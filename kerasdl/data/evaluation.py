@@ -8,33 +8,68 @@ from typing import Any
 import numpy as np
 
 from kerasdl.data.dataset import Dataset, Split
-from kerasdl.data.labels import read_labels
+from kerasdl.data.labels import EXPECTED, as_rows, read_labels
 from kerasdl.data.sources import find
 from kerasdl.data.splitting import materialise
 from kerasdl.errors import InputError, nearest
 
 
-def load_split(data: Any, *, class_names: Sequence[str], input_shape: tuple[int, int, int]) -> Split:
+def load_split(
+    data: Any, *, class_names: Sequence[str], input_shape: tuple[int, int, int], multi_label: bool = False
+) -> Split:
     """Load data to measure a model on: the source's test split if it has one, else all of it.
 
     Args:
         data: Data of any kind that :func:`kerasdl.data.load` takes.
-        class_names: The model's classes. Labels are their names; integers without names are their indices.
+        class_names: The model's classes. Labels are their names; integers without names are their indices, columns
+            without names are in their order.
         input_shape: Height, width and channels that all images are converted to.
+        multi_label: Whether the model says of each class by itself whether it is there.
 
     Raises:
         InputError: When the data cannot be read or have labels that the model does not know.
     """
     if isinstance(data, Dataset):
-        labels = np.array(data.class_names)[data.test.targets]
-        return Split(data.test.inputs, _to_indices(labels, class_names))
-    found = find(data)
-    images = found.images.get("test", found.images["train"])
-    part = images.open(input_shape)
-    labels, _ = read_labels(part.labels, what="labels")
-    if found.class_names is not None and labels.dtype.kind == "i":
-        labels = np.array(found.class_names)[labels]
-    return Split(materialise(part, np.arange(len(labels))), _to_indices(labels, class_names))
+        inputs, labels, width, names = data.test.inputs, data.test.targets, data.num_classes, data.class_names
+    else:
+        found = find(data)
+        images = found.images.get("test", found.images["train"])
+        part = images.open(input_shape)
+        labels, width = read_labels(part.labels, what="labels")
+        inputs, names = materialise(part, np.arange(len(labels))), found.class_names
+        if multi_label and width is None:
+            raise InputError(
+                "labels",
+                received="one label per image",
+                expected=f"rows of 0 and 1 of shape (count, {len(class_names)}): the model is multi-label",
+                mend="Encode them with keras.utils.to_categorical.",
+            )
+    if multi_label:
+        return Split(inputs, _in_order(as_rows(labels, width), names, class_names))
+    if labels.ndim == 2:
+        raise InputError(
+            "labels",
+            received="rows with several classes, or none",
+            expected=f"one label per image, which is all that the model knows: {EXPECTED}",
+            mend="Measure it on images of one class each.",
+        )
+    if names is not None and labels.dtype.kind == "i":
+        labels = np.array(names)[labels]
+    return Split(inputs, _to_indices(labels, class_names))
+
+
+def _in_order(rows: np.ndarray, names: Sequence[str] | None, class_names: Sequence[str]) -> np.ndarray:
+    numbers = tuple(str(index) for index in range(rows.shape[1]))
+    if names is not None and sorted(names) == sorted(class_names):
+        return rows[:, [list(names).index(name) for name in class_names]]
+    if rows.shape[1] != len(class_names) or (names is not None and tuple(names) != numbers):
+        raise InputError(
+            "labels",
+            received=f"{rows.shape[1]} columns{'' if names is None else ': ' + ', '.join(names[:10])}",
+            expected=f"the model's {len(class_names)} classes: {', '.join(class_names[:10])}",
+            mend="Give one column for each of them.",
+        )
+    return rows
 
 
 def _to_indices(labels: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
@@ -61,10 +96,17 @@ def class_weights(dataset: Dataset, weights: str | Mapping[str, float] | None) -
             weight of classes by name, 1 for those not named; or None.
 
     Raises:
-        InputError: For a class that the dataset does not have.
+        InputError: For a class that the dataset does not have, or when several classes may be true at once.
     """
     if weights is None:
         return None
+    if dataset.multi_label:
+        raise InputError(
+            "class_weight",
+            received=repr(weights),
+            expected=f"none: images of {dataset.name} may have several classes, and a weight is given to a whole image",
+            mend="Leave class_weight out.",
+        )
     if isinstance(weights, str):
         counts = np.bincount(dataset.train.targets, minlength=dataset.num_classes)
         present = counts > 0

@@ -1,4 +1,4 @@
-"""From labels as users have them (integers, strings, one-hot rows) to class indices and class names."""
+"""From labels as users have them (integers, strings, rows of 0 and 1) to targets and class names."""
 
 from __future__ import annotations
 
@@ -6,40 +6,53 @@ import numpy as np
 
 from kerasdl.errors import InputError
 
-EXPECTED = "integers or strings of shape (count,), or one-hot rows of shape (count, classes)"
+EXPECTED = "integers or strings of shape (count,), or rows of 0 and 1 of shape (count, classes)"
+Labels = dict[str, tuple[np.ndarray, int | None]]
+"""What :func:`read_labels` returns, by split."""
 
 
 def read_labels(labels: object, *, what: str) -> tuple[np.ndarray, int | None]:
-    """Bring labels to one axis.
+    """Bring labels to one axis, unless several classes of an example are true at once.
 
     Args:
-        labels: Integers or strings of shape (count,) or (count, 1), or one-hot rows of shape (count, classes).
+        labels: Integers or strings of shape (count,) or (count, 1), or rows of 0 and 1 of shape (count, classes).
         what: How messages name them.
 
     Returns:
-        An int64 or string array of shape (count,), and the number of one-hot columns, None for other labels.
+        An int64 or string array of shape (count,); for rows that do not all sum to 1, a uint8 array of shape (count,
+        classes); and the number of columns, None for labels that had none.
 
     Raises:
-        InputError: For missing labels, labels of another type or rank, rows that are not one-hot.
+        InputError: For missing labels, labels of another type or rank, rows with other values than 0 and 1.
     """
     labels = _as_array(labels, what)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.ndim not in (1, 2) or (labels.ndim == 2 and labels.dtype.kind == "U"):
+    if labels.ndim not in (1, 2) or (labels.ndim == 2 and labels.dtype.kind == "U") or 0 in labels.shape[1:]:
         raise InputError(
-            what, received=f"labels of shape {labels.shape}", expected=EXPECTED, mend="Give one label per image."
+            what,
+            received=f"labels of shape {labels.shape}",
+            expected=EXPECTED,
+            mend="Give one label per image, or one row of 0 and 1.",
         )
     if labels.ndim == 1:
         return labels, None
-    bad = np.flatnonzero(((labels != 0) & (labels != 1)).any(axis=1) | (labels.sum(axis=1) != 1))
+    bad = np.flatnonzero(((labels != 0) & (labels != 1)).any(axis=1))
     if len(bad):
         raise InputError(
             what,
-            received=f"rows that are not one-hot, the first {labels[bad[0]].tolist()} at index {bad[0]}",
+            received=f"rows with other values than 0 and 1, the first {labels[bad[0]].tolist()} at index {bad[0]}",
             expected=EXPECTED,
-            mend="Pass y.argmax(axis=1) if each row scores the classes; several labels per image are not supported.",
+            mend="Pass y.argmax(axis=1) if each row scores the classes, (y > 0) if it counts them.",
         )
-    return labels.argmax(axis=1), labels.shape[1]
+    if (labels.sum(axis=1) == 1).all():
+        return labels.argmax(axis=1), labels.shape[1]
+    return labels.astype(np.uint8), labels.shape[1]
+
+
+def as_rows(labels: np.ndarray, width: int) -> np.ndarray:
+    """Return what :func:`read_labels` returned for rows of 0 and 1 as rows again, uint8 (count, width)."""
+    return labels if labels.ndim == 2 else np.eye(width, dtype=np.uint8)[labels]
 
 
 def _as_array(labels: object, what: str) -> np.ndarray:
@@ -84,12 +97,14 @@ def _text(label: str | bytes) -> str:
 
 
 def encode_labels(
-    labels: dict[str, tuple[np.ndarray, int | None]],
+    labels: Labels,
     *,
     class_names: tuple[str, ...] | None = None,
     num_classes: int | None = None,
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Turn the labels of all splits into class indices.
+    """Turn the labels of all splits into targets of one kind.
+
+    When a row of any split does not sum to 1, several classes may be true at once in all of them.
 
     Args:
         labels: What `read_labels` returned, by split.
@@ -97,16 +112,21 @@ def encode_labels(
         num_classes: The number of classes if the user gave it; integer labels then lie in [0, num_classes).
 
     Returns:
-        The class indices, int64, by split; and the class names: those given, or the sorted values that occur.
+        By split the class indices, int64 (count,), or the rows of 0 and 1, uint8 (count, classes); and the class names:
+        those given, or the sorted values that occur, or the indices of the columns.
 
     Raises:
         InputError: For fewer than two classes, labels out of range or unknown, labels that occur outside the
-            training split only, and splits whose labels are of different types.
+            training split only, classes that all or no training examples have, and splits whose labels are of
+            different types.
     """
+    several = any(values.ndim == 2 for values, _ in labels.values())
     columns = {width for _, width in labels.values() if width is not None}
     widths = columns | ({num_classes} if num_classes else set()) | ({len(class_names)} if class_names else set())
     kinds = {values.dtype.kind for values, _ in labels.values()}
-    if len(kinds) > 1:
+    if several:
+        _check_all_rows(labels)
+    elif len(kinds) > 1:
         raise InputError(
             "labels",
             received="integers in one split and strings in another",
@@ -120,6 +140,8 @@ def encode_labels(
             expected="the same number of classes from the labels, the class names and num_classes",
             mend="Leave num_classes out or correct it.",
         )
+    if several:
+        return _encode_rows(labels, class_names)
     values = np.unique(np.concatenate([values for values, _ in labels.values()]))
     if class_names is None and kinds == {"i"} and widths:
         class_names = tuple(str(index) for index in range(widths.pop()))
@@ -144,6 +166,36 @@ def encode_labels(
         )
     _check_known(indices, class_names)
     return {split: found.astype(np.int64) for split, found in indices.items()}, class_names
+
+
+def _check_all_rows(labels: Labels) -> None:
+    for split, (_, width) in labels.items():
+        if width is None:
+            raise InputError(
+                f"{split} labels",
+                received="one label per image, where another split has rows of several",
+                expected="rows of 0 and 1 of shape (count, classes) in all splits",
+                mend="Encode them with keras.utils.to_categorical.",
+            )
+
+
+def _encode_rows(
+    labels: Labels, class_names: tuple[str, ...] | None
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    targets = {split: as_rows(values, width or 0) for split, (values, width) in labels.items()}
+    train = targets["train"]
+    class_names = class_names or tuple(str(index) for index in range(train.shape[1]))
+    positives = train.sum(axis=0, dtype=np.int64)
+    for kind, found in (("no", positives == 0), ("only", positives == len(train))):
+        if found.any():
+            names = ", ".join(class_names[index] for index in np.flatnonzero(found)[:10])
+            raise InputError(
+                "labels",
+                received=f"classes with {kind} positive training examples: {names}",
+                expected="examples with and without every class",
+                mend="Add such examples, or drop those columns.",
+            )
+    return targets, class_names
 
 
 def _index(labels: np.ndarray, class_names: tuple[str, ...], split: str) -> np.ndarray:

@@ -97,8 +97,11 @@ def take_split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take a stratified fraction of `indices` away, at least one example of every class.
 
+    Where several classes may be true at once, at least one example with and one without every class is taken, and the
+    size may be off by a few.
+
     Args:
-        targets: The class index of every example of the part.
+        targets: The class index, or the row of 0 and 1, of every example of the part.
         indices: The examples to divide.
         fraction: How much to take, in (0, 1).
         seed: Fixes the draw.
@@ -114,6 +117,13 @@ def take_split(
     from sklearn.model_selection import train_test_split
 
     here = targets[indices]
+    if here.ndim == 2:
+        # That a class is absent is to be as balanced as that it is there.
+        columns = np.concatenate([here, 1 - here], axis=1)
+        chosen = _draw_rows(columns, fraction, np.random.default_rng(seed))
+        absent = (columns[chosen].sum(axis=0) == 0) | (columns[~chosen].sum(axis=0) == 0)
+        _refuse_missing(np.unique(np.flatnonzero(absent) % here.shape[1]), targets, split, class_names)
+        return indices[~chosen], indices[chosen]
     classes, counts = np.unique(here, return_counts=True)
     size = max(math.ceil(fraction * len(indices)), len(classes))
     missing = classes[counts < 2]
@@ -122,15 +132,56 @@ def take_split(
     if not len(missing):
         kept, taken = train_test_split(indices, test_size=size, random_state=seed, stratify=here)
         missing = np.setdiff1d(classes, np.intersect1d(targets[kept], targets[taken]))
-    if len(missing):
-        totals = np.bincount(targets, minlength=len(class_names))
-        raise InputError(
-            f"{split} split",
-            received=f"too few examples of {', '.join(f'{class_names[i]!r} ({totals[i]})' for i in missing[:10])}",
-            expected="enough of every class to be in training, validation and test",
-            mend=f"Add examples of them, drop those classes, or bring a {split} split of your own.",
-        )
+    _refuse_missing(missing, targets, split, class_names)
     return np.sort(kept), np.sort(taken)
+
+
+def _draw_rows(columns: np.ndarray, fraction: float, generator: np.random.Generator) -> np.ndarray:
+    """Draw a fraction of the rows so that each column keeps its share of ones, as well as can be.
+
+    From the rarest column on, each gets what it still lacks from its rows not yet decided upon. Sechidis, Tsoumakas and
+    Vlahavas, On the Stratification of Multi-label Data, ECML PKDD 2011, doi:10.1007/978-3-642-23808-6_10.
+
+    Args:
+        columns: 0 and 1, shape (count, columns); no row without a one.
+        fraction: Share to draw.
+        generator: Where all randomness comes from.
+
+    Returns:
+        Which rows are drawn, bool (count,).
+    """
+    chosen, undecided = np.zeros(len(columns), bool), np.ones(len(columns), bool)
+    totals = columns.sum(axis=0, dtype=np.int64)
+    left, taken = totals.copy(), np.zeros_like(totals)
+    while left.any():
+        column = np.where(left > 0, left, len(columns) + 1).argmin()
+        rows = generator.permutation(np.flatnonzero(undecided & (columns[:, column] == 1)))
+        kept = totals[column] - left[column] - taken[column]
+        # One at least on either side, if there are two.
+        most = len(rows) - (kept == 0)
+        wanted = max(round(fraction * totals[column]), 1) - taken[column]
+        drawn = rows[: max(0, min(wanted, most))]
+        chosen[drawn], undecided[rows] = True, False
+        taken += columns[drawn].sum(axis=0, dtype=np.int64)
+        left -= columns[rows].sum(axis=0, dtype=np.int64)
+    return chosen
+
+
+def _refuse_missing(missing: np.ndarray, targets: np.ndarray, split: str, class_names: tuple[str, ...]) -> None:
+    if not len(missing):
+        return
+    if targets.ndim == 2:
+        totals = targets.sum(axis=0, dtype=np.int64)
+        found = [f"{class_names[i]!r} ({totals[i]} with, {len(targets) - totals[i]} without)" for i in missing[:10]]
+    else:
+        totals = np.bincount(targets, minlength=len(class_names))
+        found = [f"{class_names[i]!r} ({totals[i]})" for i in missing[:10]]
+    raise InputError(
+        f"{split} split",
+        received=f"too few examples of {', '.join(found)}",
+        expected="enough of every class to be in training, validation and test",
+        mend=f"Add examples of them, drop those classes, or bring a {split} split of your own.",
+    )
 
 
 def materialise(part: Part, indices: np.ndarray) -> np.ndarray:

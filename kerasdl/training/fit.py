@@ -88,7 +88,7 @@ def fit(
         log_directory: Where TensorBoard logs go; None writes none.
         checkpoint_directory: Where checkpoints go, from which a killed training goes on to the bit; None writes none.
             SIGINT and SIGTERM then stop after the current batch with everything saved.
-        checkpoint_every: "epoch", after epochs as long as saving takes at most 1 % of the time, and after the last; or a
+        checkpoint_every: "epoch", after epochs as long as saving takes at most 1 % of the time, and after the last; a
             number of batches, or seconds as in "60s".
         resume: Go on from the newest checkpoint if there is one. The arguments must be those of the run that wrote it.
         verbose: 0 silent, 1 a bar on a terminal and lines elsewhere, 2 always lines.
