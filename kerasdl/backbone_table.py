@@ -188,7 +188,7 @@ def backbones() -> list[dict[str, Any]]:
     return [*rows, _lite()]
 
 
-def backbone(name: Any) -> dict[str, Any]:
+def backbone_row(name: Any) -> dict[str, Any]:
     """Return the row of one backbone.
 
     Raises:
@@ -203,6 +203,17 @@ def backbone(name: Any) -> dict[str, Any]:
             mend=f"{nearest(name, rows)} kerasdl.models.backbones() lists all {len(rows)}.",
         )
     return rows[name]
+
+
+def backbone_name(backbone: Any) -> str:
+    """Return the name of a backbone that is given by name or as its function in keras.applications.
+
+    Raises:
+        InputError: When there is no such backbone.
+    """
+    functions = {row["function"]: row["name"] for row in backbones()}
+    name = getattr(backbone, "__name__", None)
+    return backbone_row(functions.get(name, backbone) if callable(backbone) else backbone)["name"]
 
 
 def _lite() -> dict[str, Any]:

@@ -204,7 +204,24 @@ def callbacks(name: str, value: Any) -> None:
         )
 
 
+def unfreeze(name: str, value: Any) -> None:
+    """Check for a share in [0, 1] or a number of layers."""
+    if not (_is_integer(value) and value >= 0) and not (_is_number(value) and 0 <= value <= 1):
+        raise InputError(
+            name,
+            received=repr(value),
+            expected="a share of the layers such as 0.3, 1.0 for all, or a number of layers",
+            mend=f"Try {name}=0.3.",
+        )
+
+
 CHECKS: dict[str, Check] = {
+    "unfreeze": unfreeze,
+    "unfreeze_steps": integer(1, example=3),
+    "frozen_epochs": integer(0, example=10),
+    "feature_passes": integer(0, example=1),
+    "unfrozen_rate": number(0, above=True, example=0.3),
+    "lowest_rate": number(0, above=True, example=0.1),
     "epochs": integer(1, example=20),
     "batch_size": integer(1, example=64),
     "learning_rate": or_auto(number(0, above=True, example=0.001)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasdl import run_directory
+from kerasdl import measuring, run_directory
 from kerasdl.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Result:
         config: Every argument as resolved, versions and hardware; `train(**config)` repeats the run.
         dataset: The data, or a function that loads it when it is first asked for.
         class_names: Name of each class, in the order of the logits.
+        multi_label: Whether several classes of an example may be true at once; None asks the dataset.
         metrics: Measured on the untouched test split; None measures them now.
         diagnosis: Findings; None makes them now.
         directory: The run's folder.
@@ -45,6 +46,7 @@ class Result:
         config: Mapping[str, Any],
         dataset: Dataset | Callable[[], Dataset],
         class_names: Sequence[str],
+        multi_label: bool | None = None,
         metrics: Mapping[str, float] | None = None,
         diagnosis: Sequence[Any] | None = None,
         directory: Path | None = None,
@@ -56,8 +58,11 @@ class Result:
         self.class_names = tuple(class_names)
         self.directory = directory
         self._dataset = dataset
+        self.multi_label = self.dataset.multi_label if multi_label is None else multi_label
         self.metrics = dict(metrics) if metrics is not None else self.evaluate()
-        self.diagnosis = list(diagnosis) if diagnosis is not None else self._diagnose()
+        if diagnosis is None:
+            diagnosis = measuring.diagnose(model, self.dataset, history=self.history, config=self.config)
+        self.diagnosis = list(diagnosis)
 
     def __repr__(self) -> str:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
@@ -78,7 +83,8 @@ class Result:
     def summary(self) -> str:
         """Return what a person wants to know at the end: metrics, best epoch, findings, where the files are."""
         lines = [f"Best epoch: {self.best_epoch} of {len(self.history['val_loss'])}", "Test split:"]
-        lines += [f"  {name:<9} {value:.4f}" for name, value in self.metrics.items()]
+        width = max(map(len, self.metrics)) + 1
+        lines += [f"  {name:<{width}} {value:.4f}" for name, value in self.metrics.items()]
         lines.append("Diagnosis:" if self.diagnosis else "Diagnosis: nothing found")
         lines += [f"  {finding}" for finding in self.diagnosis]
         if self.directory is not None:
@@ -92,7 +98,8 @@ class Result:
             raw: One image or many: uint8 arrays of any size, paths, encoded bytes, or a list of these.
 
         Returns:
-            "scores": float32 (count, classes), each row sums to 1; "label": the best class's name, (count,).
+            "scores": float32 (count, classes), each row sums to 1; "label": the best class's name, (count,). Of a
+            multi-label model each score is in [0, 1] by itself, and "present" says which are above 0.5.
         """
         return self._classifier().predict(raw)
 
@@ -104,24 +111,20 @@ class Result:
                 measures the test split of the training's dataset.
 
         Returns:
-            "accuracy" and "macro_f1" in [0, 1], "log_loss" in nats.
+            "accuracy" and "macro_f1" in [0, 1], "log_loss" in nats; of a multi-label model "subset_accuracy",
+            "macro_f1", "micro_f1", "mean_average_precision", "log_loss": see `measuring.classification_metrics`.
 
         Raises:
             InputError: When the data cannot be read or has classes that the model does not know.
         """
-        import sklearn.metrics
+        from kerasdl.data import load_split
 
-        split = self.dataset.test if data is None else self._evaluation_split(data)
-        scores = self._scores(split)
-        indices = np.arange(len(self.class_names))
-        predicted = scores.argmax(axis=-1)
-        return {
-            "accuracy": float(sklearn.metrics.accuracy_score(split.targets, predicted)),
-            "macro_f1": float(
-                sklearn.metrics.f1_score(split.targets, predicted, labels=np.unique(split.targets), average="macro")
-            ),
-            "log_loss": float(sklearn.metrics.log_loss(split.targets, scores, labels=indices)),
-        }
+        if data is None:
+            split = self.dataset.test
+        else:
+            shape = tuple(self.model.input_shape[1:])
+            split = load_split(data, class_names=self.class_names, input_shape=shape, multi_label=self.multi_label)
+        return measuring.classification_metrics(split.targets, self._scores(split))
 
     def report(self, path: str | Path) -> Path:
         """Write the run's report, one self-contained HTML page, and return its path."""
@@ -143,7 +146,7 @@ class Result:
             config=self.config,
             class_names=self.class_names,
             truth=self.dataset.test.targets,
-            predicted=self._scores(self.dataset.test).argmax(axis=-1),
+            scores=self._scores(self.dataset.test),
         )
 
     def export(self, path: str | Path) -> Path:
@@ -184,6 +187,7 @@ class Result:
             facts={
                 "recipe": self.recipe,
                 "class_names": self.class_names,
+                "multi_label": self.multi_label,
                 "metrics": self.metrics,
                 "diagnosis": [finding.as_dict() for finding in self.diagnosis],
                 "data_fingerprint": self.dataset.fingerprint,
@@ -206,18 +210,22 @@ class Result:
         Raises:
             InputError: When there is no finished run, a file is damaged, or the data are not those of the run.
         """
+        from kerasdl.data import load_again
         from kerasdl.diagnostics import Finding
 
         directory = Path(directory)
         with run_directory.refusing_damage(directory):
             model, config, history, facts = run_directory.unseal(directory)
+            sizes = {name: config[name] for name in ("input_shape", "num_classes")}
+            source = config["data"] if data is None else data
             return cls(
                 recipe=facts["recipe"],
                 model=model,
                 history=history,
                 config=config,
-                dataset=functools.partial(_load_dataset, config, data, facts["data_fingerprint"]),
+                dataset=functools.partial(load_again, source, fingerprint=facts["data_fingerprint"], **sizes),
                 class_names=facts["class_names"],
+                multi_label=facts.get("multi_label", False),
                 metrics=facts["metrics"],
                 diagnosis=[Finding(**finding) for finding in facts["diagnosis"]],
                 directory=directory,
@@ -227,53 +235,11 @@ class Result:
         from kerasdl.data import images
         from kerasdl.export import ImageClassifier
 
-        return ImageClassifier(self.model, self.class_names, decode=images.decode, resize=images.resize)
+        return ImageClassifier(
+            self.model, self.class_names, decode=images.decode, resize=images.resize, multi_label=self.multi_label
+        )
 
     def _scores(self, split: Split) -> np.ndarray:
-        import keras
-
-        from kerasdl.training import EvaluationBatches
-
-        batches = EvaluationBatches(split, batch_size=max(self.config["batch_size"], 128))
-        return keras.ops.convert_to_numpy(keras.ops.softmax(self.model.predict(batches, verbose=0)))
-
-    def _evaluation_split(self, data: Any) -> Split:
-        from kerasdl.data import load_split
-
-        return load_split(data, class_names=self.class_names, input_shape=tuple(self.model.input_shape[1:]))
-
-    def _diagnose(self) -> list[Any]:
-        from kerasdl.data import Split
-        from kerasdl.diagnostics import diagnose_classifier
-
-        train, validation = self.dataset.train, self.dataset.validation
-        # As many training examples as validation ones: a sample is enough, and measuring costs as much for both.
-        sample = Split(*train.batch(np.arange(min(len(train), max(len(validation), 256)))))
-        shares = np.bincount(validation.targets, minlength=len(self.class_names)) / len(validation)
-        return diagnose_classifier(
-            history=self.history,
-            config=self.config,
-            train_accuracy=float((self._scores(sample).argmax(-1) == sample.targets).mean()),
-            train_count=len(sample),
-            validation_accuracy=float((self._scores(validation).argmax(-1) == validation.targets).mean()),
-            validation_count=len(validation),
-            class_shares=shares.tolist(),
+        return measuring.predict_scores(
+            self.model, split, batch_size=self.config["batch_size"], multi_label=self.multi_label
         )
-
-
-def _load_dataset(config: Mapping[str, Any], data: Any, fingerprint: str) -> Dataset:
-    import kerasdl.data
-
-    dataset = kerasdl.data.load(
-        config["data"] if data is None else data,
-        input_shape=config["input_shape"],
-        num_classes=config["num_classes"],
-    )
-    if dataset.fingerprint != fingerprint:
-        raise InputError(
-            "data",
-            received=f"data with fingerprint {dataset.fingerprint[:12]}",
-            expected=f"the run's own, {fingerprint[:12]}",
-            mend="Pass the data of the run: Result.load(directory, data=...).",
-        )
-    return dataset

@@ -23,7 +23,7 @@ from recipes import commands
 from recipes.commands import free_directory, start_keras
 from recipes.typed import as_options, from_words, typed_annotation
 
-RECIPES = ("image_classification",)
+RECIPES = ("image_classification", "fine_tuning")
 EXPORT = Annotated[str | None, Parameter(help="Folder of the exported model; by default saved_models/NAME.")]
 NO_EXPORT = Annotated[bool, Parameter(help="Train without exporting.")]
 

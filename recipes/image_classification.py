@@ -8,14 +8,13 @@ The default trains a small ResNet-9 on scikit-learn's 8x8 digits: half a minute 
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kerasdl
-from kerasdl import configuration, keywords
+from kerasdl import configuration, keywords, targets
 from kerasdl.errors import InputError, check_choice
 
 if TYPE_CHECKING:
@@ -85,7 +84,8 @@ def train(
 
     Args:
         data: "digits", a TFDS name, a folder with one sub-folder a class, a .npz, arrays (x, y), a tf.data.Dataset, or
-            a kerasdl.data.Dataset. Images are uint8, of shape (height, width, channels).
+            a kerasdl.data.Dataset. Images are uint8, of shape (height, width, channels). Labels name one class an
+            image, or are rows of 0 and 1, a column a class: unless each has a single 1, several may be true at once.
         architecture: mlp, cnn, resnet9, resnet18, resnet34 or resnet50.
         filters: Channels of each stage, for all but mlp.
         units: Units of each fully connected layer, for mlp and cnn.
@@ -105,7 +105,8 @@ def train(
         schedule: constant, cosine, one_cycle (the default), plateau, exponential, or a Keras schedule.
         weight_decay: Decoupled weight decay; by default 0.05 for adamw and muon, else 0.
         label_smoothing: Share of the target that is spread over all classes, in [0, 1).
-        class_weight: "balanced" weighs classes by the inverse of their frequency; or a weight by class name.
+        class_weight: "balanced" weighs classes by the inverse of their frequency; or a weight by class name. Not where
+            several classes may be true at once.
         gradient_clip: Largest global norm of the gradients.
         gradient_accumulation: Batches whose gradients are averaged before one update.
         ema: Momentum of a moving average of the weights, such as 0.99.
@@ -145,16 +146,10 @@ def train(
     arguments = {name: value for name, value in locals().items() if name not in configuration.RECORDED}
     arguments = resolve(**arguments)
 
-    import keras
-
     dataset = kerasdl.data.load(data, image_size=image_size, input_shape=input_shape, num_classes=num_classes)
     weights = kerasdl.data.class_weights(dataset, class_weight)
-    # One-hot targets throughout: label smoothing and soft labels need them.
-    ways = {
-        "loss": keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
-        "encode_targets": functools.partial(keras.utils.to_categorical, num_classes=dataset.num_classes),
-        "augment": kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes),
-    }
+    augment = kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes)
+    ways = {**targets.loss_and_encoding(dataset, label_smoothing=label_smoothing), "augment": augment}
     if normalization_momentum is None:
         steps = epochs * (len(dataset.train) // min(batch_size, len(dataset.train)))
         arguments["normalization_momentum"] = kerasdl.blocks.suitable_momentum(steps)
@@ -166,7 +161,8 @@ def train(
 
     def fitted(model: keras.Model, decided: dict[str, Any]) -> dict[str, list[float]]:
         keywords = configuration.matching(kerasdl.training.fit, decided) | ways
-        keywords |= {"metrics": ["accuracy"], "class_weight": weights, "proximal_l1": proximal_l1}
+        keywords |= {"metrics": targets.training_metrics(dataset)}
+        keywords |= {"class_weight": weights, "proximal_l1": proximal_l1}
         return kerasdl.training.fit(model, dataset.train, dataset.validation, **keywords)
 
     return kerasdl.run_recipe(

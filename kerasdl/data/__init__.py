@@ -6,13 +6,14 @@ Importing this package costs NumPy only; TensorFlow and scikit-learn are importe
 from kerasdl.data.augmentation import make_augmentation, make_box_augmentation, resolve_policy
 from kerasdl.data.dataset import Dataset, Split
 from kerasdl.data.evaluation import class_weights, load_split
-from kerasdl.data.loading import load
+from kerasdl.data.loading import load, load_again
 
 __all__ = [
     "Dataset",
     "Split",
     "class_weights",
     "load",
+    "load_again",
     "load_split",
     "make_augmentation",
     "make_box_augmentation",

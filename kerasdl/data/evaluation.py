@@ -30,21 +30,23 @@ def load_split(
         InputError: When the data cannot be read or have labels that the model does not know.
     """
     if isinstance(data, Dataset):
-        inputs, labels, width, names = data.test.inputs, data.test.targets, data.num_classes, data.class_names
+        width: int | None = data.num_classes
+        names: tuple[str, ...] | None = data.class_names
+        inputs, labels = data.test.inputs, data.test.targets
     else:
         found = find(data)
         images = found.images.get("test", found.images["train"])
         part = images.open(input_shape)
         labels, width = read_labels(part.labels, what="labels")
         inputs, names = materialise(part, np.arange(len(labels))), found.class_names
-        if multi_label and width is None:
+    if multi_label:
+        if width is None:
             raise InputError(
                 "labels",
                 received="one label per image",
                 expected=f"rows of 0 and 1 of shape (count, {len(class_names)}): the model is multi-label",
                 mend="Encode them with keras.utils.to_categorical.",
             )
-    if multi_label:
         return Split(inputs, _in_order(as_rows(labels, width), names, class_names))
     if labels.ndim == 2:
         raise InputError(

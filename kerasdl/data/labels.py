@@ -179,9 +179,7 @@ def _check_all_rows(labels: Labels) -> None:
             )
 
 
-def _encode_rows(
-    labels: Labels, class_names: tuple[str, ...] | None
-) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def _encode_rows(labels: Labels, class_names: tuple[str, ...] | None) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     targets = {split: as_rows(values, width or 0) for split, (values, width) in labels.items()}
     train = targets["train"]
     class_names = class_names or tuple(str(index) for index in range(train.shape[1]))

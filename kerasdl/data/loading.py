@@ -38,7 +38,9 @@ def load(
         data: The name of an embedded sample ("digits"); a TFDS name ("fashion_mnist", "tfds:mnist/3.0.1"); a folder
             with one sub-folder a class, or `train/`, `validation/` and `test/` with those; a `.npz` file; arrays
             (x, y) or ((x_train, y_train), (x_test, y_test)); a `tf.data.Dataset` of (image, label); a mapping from
-            "train", "validation" and "test" to any of the last two. A `Dataset` is returned as is.
+            "train", "validation" and "test" to any of the last two. A `Dataset` is returned as is. Labels are integers
+            or strings, one an image, or rows of 0 and 1, one column a class; unless every row has a single 1, several
+            classes may be true at once: the data are multi-label.
         kind: What the inputs are; "images".
         image_size: Height and width in pixels, or one number for both, that all images are resized to.
         input_shape: Height, width and channels that all images are resized and converted to.
@@ -90,6 +92,28 @@ def load(
         test_fraction=test_fraction,
         split_seed=split_seed,
     )
+
+
+def load_again(data: Any, *, fingerprint: str, **arguments: Any) -> Dataset:
+    """Load the data of a run again.
+
+    Args:
+        data: As for :func:`load`.
+        fingerprint: The one that the dataset had.
+        **arguments: As for :func:`load`.
+
+    Raises:
+        InputError: As `load` does, and when the data are others.
+    """
+    dataset = load(data, **arguments)
+    if dataset.fingerprint != fingerprint:
+        raise InputError(
+            "data",
+            received=f"data with fingerprint {dataset.fingerprint[:12]}",
+            expected=f"the run's own, {fingerprint[:12]}",
+            mend="Pass the data of the run: Result.load(directory, data=...).",
+        )
+    return dataset
 
 
 def _check_size(what: str, size: Any, length: int) -> tuple[int, ...] | None:

@@ -67,6 +67,7 @@ def diagnose_classifier(
     validation_accuracy: float,
     validation_count: int,
     class_shares: Sequence[float],
+    label_accuracy: float | None = None,
 ) -> list[Finding]:
     """Diagnose a classifier's training.
 
@@ -77,14 +78,18 @@ def diagnose_classifier(
         train_count: How many training examples that share was measured on.
         validation_accuracy: The same on validation examples.
         validation_count: How many there were.
-        class_shares: Share of each class among the validation examples.
+        class_shares: Share of the validation examples that have each class.
+        label_accuracy: Where several classes may be true at once, the share of all yes and no on validation examples
+            that is right; the accuracies above are then those of whole examples, every class right.
 
     Returns:
         The findings, the most serious first; empty when nothing is wrong.
     """
     checks = (
         _diverged(history, config),
-        _baseline(validation_accuracy, validation_count, class_shares, config),
+        _baseline(validation_accuracy, validation_count, class_shares, config)
+        if label_accuracy is None
+        else _multi_label_baseline(label_accuracy, validation_count, class_shares, config),
         _overfitting(train_accuracy, train_count, validation_accuracy, validation_count, config),
         _underfitting(history, train_accuracy, train_count, config),
     )
@@ -114,6 +119,23 @@ def _baseline(accuracy: float, count: int, class_shares: Sequence[float], config
         {"validation_accuracy": accuracy, "lower_bound": low, "majority_share": majority, "examples": count},
         "Always answering the most frequent class would do as well.",
         {"epochs": 2 * config["epochs"], "class_weight": "balanced"},
+    )
+
+
+def _multi_label_baseline(
+    accuracy: float, count: int, class_shares: Sequence[float], config: Mapping[str, Any]
+) -> Finding | None:
+    majority = float(np.mean([max(share, 1 - share) for share in class_shares]))
+    # The answers for one example are taken as independent: without skill they are the majority's to the last, and with
+    # many rare classes an interval for the examples alone would be wider than what there is to win.
+    low, _ = wilson_interval(accuracy, count * len(class_shares))
+    if low > majority:
+        return None
+    return Finding(
+        "no_better_than_majority",
+        {"label_accuracy": accuracy, "lower_bound": low, "majority_share": majority, "examples": count},
+        "Always giving the more frequent answer for each class, there or not, would do as well.",
+        {"epochs": 2 * config["epochs"]},
     )
 
 

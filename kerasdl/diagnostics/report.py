@@ -16,6 +16,7 @@ from kerasdl.diagnostics.curves import Finding
 WIDTH, HEIGHT, MARGIN = 640, 240, 44
 # A larger matrix is no longer readable; the classes that are confused most are then listed alone.
 LARGEST_MATRIX = 20
+CURVES = ("loss", "accuracy", "macro_f1", "learning_rate")
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --paper: #ffffff; --line: #c9cfd8; --soft: #f2f4f7; --train: #1f6feb;
@@ -51,7 +52,7 @@ def write_report(
     config: Mapping[str, Any],
     class_names: Sequence[str],
     truth: np.ndarray,
-    predicted: np.ndarray,
+    scores: np.ndarray,
 ) -> Path:
     """Write the page and return its path; it is written beside and renamed.
 
@@ -65,22 +66,16 @@ def write_report(
         best_epoch: The epoch, from 1, whose weights were kept.
         config: The resolved configuration.
         class_names: Name of each class.
-        truth: Class index of each test example, (count,).
-        predicted: Predicted class index of each test example, (count,).
+        truth: Class index of each test example, (count,), or a row of 0 and 1, (count, classes).
+        scores: What the model says of them, (count, classes); in [0, 1] for each class by itself if truth has rows.
     """
-    confusion = np.zeros((len(class_names), len(class_names)), dtype=int)
-    np.add.at(confusion, (truth, predicted), 1)
     sections = [
         f"<h1>{escape(title)}</h1><p>{escape(data)}</p>",
         "<h2>Test split</h2>"
         + _table(["metric", "value"], [[name, f"{value:.4f}"] for name, value in metrics.items()]),
         "<h2>Diagnosis</h2>" + _findings(findings),
-        "<h2>Learning curves</h2>"
-        + "".join(
-            _curves(name, history, best_epoch) for name in ("loss", "accuracy", "learning_rate") if name in history
-        ),
-        "<h2>Classes</h2>" + _classes(class_names, confusion),
-        "<h2>Confusion</h2>" + _confusion(class_names, confusion),
+        "<h2>Learning curves</h2>" + "".join(_curves(name, history, best_epoch) for name in CURVES if name in history),
+        _classes_and_confusion(class_names, truth, scores) if truth.ndim == 1 else _labels(class_names, truth, scores),
         f'<h2>Configuration</h2><pre class="scroll">{escape(describe(config))}</pre>',
     ]
     page = (
@@ -148,6 +143,30 @@ def _curves(name: str, history: Mapping[str, Sequence[float]], best_epoch: int) 
         f'<text x="{MARGIN}" y="{bottom + 18}">{low:.4g} · epoch 1</text>'
         f'<text x="{right}" y="{bottom + 18}" text-anchor="end">epoch {epochs}</text></svg>'
         f"<figcaption>{label} ({legend}dotted: epoch {best_epoch}, whose weights were kept)</figcaption></figure>"
+    )
+
+
+def _classes_and_confusion(class_names: Sequence[str], truth: np.ndarray, scores: np.ndarray) -> str:
+    confusion = np.zeros((len(class_names), len(class_names)), dtype=int)
+    np.add.at(confusion, (truth, scores.argmax(axis=-1)), 1)
+    return f"<h2>Classes</h2>{_classes(class_names, confusion)}<h2>Confusion</h2>{_confusion(class_names, confusion)}"
+
+
+def _labels(class_names: Sequence[str], truth: np.ndarray, scores: np.ndarray) -> str:
+    from sklearn.metrics import average_precision_score
+
+    rows = []
+    for index, name in enumerate(class_names):
+        true, said = truth[:, index] == 1, scores[:, index] > 0.5
+        right = int((true & said).sum())
+        precision = f"{right / said.sum():.3f}" if said.any() else "none found"
+        f1 = f"{2 * right / (true.sum() + said.sum()):.3f}" if true.any() or said.any() else "none"
+        of_true = [right / true.sum(), average_precision_score(true, scores[:, index])] if true.any() else []
+        recall, average = [f"{value:.3f}" for value in of_true] or ["none", "none"]
+        rows.append([name, true.sum(), precision, recall, f1, average])
+    header = ["class", "test examples", "precision", "recall", "F1", "average precision"]
+    return "<h2>Classes</h2><p>Several may be true at once; a score above 0.5 says that a class is there.</p>" + _table(
+        header, rows
     )
 
 

@@ -13,6 +13,8 @@ from kerasdl.export.raw_images import FILE_CHANNELS, Outputs, predict_raw_images
 # One signature takes pixels, the other whole files. TensorFlow Serving base64-decodes inputs named *_bytes.
 PIXELS_SIGNATURE = "serving_default"
 ENCODED_SIGNATURE = "encoded"
+# Of a multi-label model: the score above which a class is said to be there.
+THRESHOLD = 0.5
 
 
 class ImageClassifier:
@@ -23,6 +25,7 @@ class ImageClassifier:
         class_names: Name of each class, in the order of the logits.
         decode: `(encoded string tensor, channels) -> uint8 (height, width, channels)`, the one that training used.
         resize: `(uint8 images, (height, width)) -> uint8 images`, the one that training used.
+        multi_label: Whether several classes of an image may be true at once.
     """
 
     def __init__(
@@ -32,9 +35,11 @@ class ImageClassifier:
         *,
         decode: Callable[[Any, int], Any],
         resize: Callable[[Any, tuple[int, int]], Any],
+        multi_label: bool = False,
     ):
         self.model = model
         self.class_names = tuple(class_names)
+        self.multi_label = multi_label
         self._decode = decode
         self._resize = resize
         self.input_shape: tuple[int, int, int] = tuple(model.input_shape[1:])
@@ -46,7 +51,9 @@ class ImageClassifier:
             raw: One image or many, see :func:`kerasdl.export.raw_images.predict_raw_images`.
 
         Returns:
-            "scores": float32 (count, classes), each row sums to 1; "label": the best class's name, object (count,).
+            "scores": float32 (count, classes), each row sums to 1; "label": the best class's name, object (count,). Of
+            a multi-label model each score is in [0, 1] by itself, and "present", bool (count, classes), says which are
+            above `THRESHOLD`.
         """
         return predict_raw_images(
             raw, channels=self.input_shape[2], on_pixels=self._predict_pixels, on_encoded=self._predict_encoded
@@ -54,8 +61,10 @@ class ImageClassifier:
 
     def _predict_pixels(self, batch: np.ndarray) -> Outputs:
         logits = self.model.predict(np.asarray(self._resize(batch, self.input_shape[:2])), verbose=0)
-        scores = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
-        return {"scores": scores, "label": np.array(self.class_names, dtype=object)[scores.argmax(axis=-1)]}
+        activation = keras.ops.sigmoid if self.multi_label else keras.ops.softmax
+        scores = keras.ops.convert_to_numpy(activation(logits))
+        outputs = {"scores": scores, "label": np.array(self.class_names, dtype=object)[scores.argmax(axis=-1)]}
+        return outputs | {"present": scores > THRESHOLD} if self.multi_label else outputs
 
     def _predict_encoded(self, batch: np.ndarray) -> Outputs:
         pixels = [np.asarray(self._decode(encoded, self.input_shape[2])) for encoded in batch]
@@ -72,8 +81,10 @@ class ImageClassifier:
         def classify(images: Any) -> dict[str, Any]:
             images = tf.ensure_shape(self._resize(images, (height, width)), (None, height, width, channels))
             # training=False must be said: some layers are random in a plain call.
-            scores = tf.nn.softmax(self.model(images, training=False))
-            return {"scores": scores, "label": tf.gather(names, tf.argmax(scores, axis=-1))}
+            logits = self.model(images, training=False)
+            scores = tf.sigmoid(logits) if self.multi_label else tf.nn.softmax(logits)
+            outputs = {"scores": scores, "label": tf.gather(names, tf.argmax(scores, axis=-1))}
+            return outputs | {"present": scores > THRESHOLD} if self.multi_label else outputs
 
         def classify_pixels(image: Any) -> dict[str, Any]:
             return classify(image)

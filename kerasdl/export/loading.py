@@ -56,6 +56,11 @@ class Exported:
         """Name of each class, in the order of the scores."""
         return tuple(self.description.get("class_names", ()))
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether several classes of an image may be true at once."""
+        return bool(self.description.get("multi_label", False))
+
     def run(self, signature: str, batch: np.ndarray) -> Outputs:
         """Call one signature on one batch.
 
@@ -83,7 +88,8 @@ class Exported:
             raw: One image or many, see :func:`kerasdl.export.raw_images.predict_raw_images`.
 
         Returns:
-            "scores": float32 (count, classes); "label": object (count,).
+            "scores": float32 (count, classes); "label": object (count,); of a multi-label model also "present": bool
+            (count, classes).
         """
         return predict_raw_images(
             raw,

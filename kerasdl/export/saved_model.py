@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from kerasdl.errors import InputError
-from kerasdl.export.image_classifier import ENCODED_SIGNATURE, PIXELS_SIGNATURE, ImageClassifier
+from kerasdl.export.image_classifier import ENCODED_SIGNATURE, PIXELS_SIGNATURE, THRESHOLD, ImageClassifier
 from kerasdl.export.loading import DESCRIPTION, Exported, versions_in
 from kerasdl.keywords import folder
 
@@ -74,6 +74,7 @@ def export(
         facts = {
             **(description or {}),
             "class_names": list(classifier.class_names),
+            "multi_label": classifier.multi_label,
             "input_shape": list(classifier.input_shape),
             "parity": parity,
             "files_sha256": _hashes(saved),
@@ -148,6 +149,10 @@ def _prove(classifier: ImageClassifier, folder: Path, examples: np.ndarray, tole
             )
         if (first["label"] != expected["label"][:size])[decided].any():
             raise ParityError(f"{signature}, batch of {size}: labels differ from the live model's.")
+        if classifier.multi_label:
+            clear = np.abs(expected["scores"][:size] - THRESHOLD) > tolerance
+            if (first["present"] != expected["present"][:size])[clear].any():
+                raise ParityError(f"{signature}, batch of {size}: what is present differs from the live model's.")
         if not np.array_equal(first["scores"], second["scores"]):
             raise ParityError(f"{signature}, batch of {size}: the same images got other scores the second time.")
     return {

@@ -33,7 +33,7 @@ def load_backbone_weights(network: keras.Model, row: dict[str, Any], weights: st
         InputError: If the weights cannot be had, are damaged or are those of another architecture.
 
     Example:
-        >>> load_backbone_weights(network, backbone_table.backbone("vgg16"), "imagenet")
+        >>> load_backbone_weights(network, backbone_table.backbone_row("vgg16"), "imagenet")
     """
     if weights == "imagenet" and row["name"] == backbone_table.LITE:
         load_efficientnet_lite0(network)

@@ -34,6 +34,7 @@ def features(
     *,
     weights: str | Path | None = None,
     pooling: str | None = "avg",
+    enlarge_to: int = 1,
     name: str = FEATURES,
 ) -> keras.Model:
     """Build a backbone from raw images to features, one flat functional model.
@@ -51,6 +52,7 @@ def features(
             or `.h5` file of the same architecture without its top layers. The mobilenets take the ImageNet weights for
             224 pixels at any size.
         pooling: "avg" or "max" over the last feature map, or None for the map itself.
+        enlarge_to: Pixels that the shorter side of an image is enlarged to if it is smaller.
         name: Name of the model.
 
     Returns:
@@ -65,7 +67,7 @@ def features(
 
     Reference: https://keras.io/api/applications/
     """
-    row = backbone_table.backbone(_name(backbone))
+    row = backbone_table.backbone_row(_name(backbone))
     shape = inputs.check_integers("input_shape", input_shape)
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise InputError(
@@ -76,9 +78,10 @@ def features(
         )
     if pooling is not None:
         check_choice("pooling", pooling, _POOLING)
+    enlarge_to = inputs.check_integer("enlarge_to", enlarge_to)
 
     image = keras.Input(shape, dtype="uint8", name="image")
-    x = _scale(_as_large_rgb(image, row["minimum_size"]), row)
+    x = _scale(_as_large_rgb(image, max(row["minimum_size"], enlarge_to)), row)
     if row["function"] is None:
         x = efficientnet_lite0_features(x)
         network = keras.Model(image, x if pooling is None else _POOLING[pooling](name="pool")(x))
@@ -100,6 +103,7 @@ def classifier(
     num_classes: int,
     *,
     weights: str | Path | None = None,
+    enlarge_to: int = 1,
     dropout: float = 0.0,
     l1: float = 0.0,
     l2: float = 0.0,
@@ -114,6 +118,7 @@ def classifier(
         input_shape: As in :func:`features`.
         num_classes: Number of logits, at least 2.
         weights: Of the backbone, as in :func:`features`.
+        enlarge_to: As in :func:`features`.
         dropout: Share of features set to zero in training before the logits, in [0, 1).
         l1: Weight of the sum of absolute kernel weights of the logits in the loss.
         l2: Weight of the sum of squared kernel weights of the logits in the loss.
@@ -132,7 +137,7 @@ def classifier(
     num_classes = inputs.check_integer("num_classes", num_classes, minimum=2)
     dropout = inputs.check_share("dropout", dropout)
     regularizer = inputs.penalty(l1, l2)
-    model = features(backbone, input_shape, weights=weights)
+    model = features(backbone, input_shape, weights=weights, enlarge_to=enlarge_to)
     x = keras.layers.Dropout(dropout, name="dropout")(model.output) if dropout else model.output
     return keras.Model(
         model.input, blocks.logits(x, num_classes, regularizer=regularizer), name=name or _name(backbone)

@@ -4,6 +4,8 @@ from kerasdl.training.auto import resolve_auto
 from kerasdl.training.batches import EvaluationBatches, TrainingBatches
 from kerasdl.training.calibration import Choice, calibrate
 from kerasdl.training.fit import fit
+from kerasdl.training.freezing import countable, falling_rates, freeze
+from kerasdl.training.frozen_features import extract_features, kept
 from kerasdl.training.hardware import describe_hardware, precision_policy, versions
 from kerasdl.training.layer_rates import layerwise
 from kerasdl.training.learning_rate_finder import LearningRateCurve, find_learning_rate
@@ -17,12 +19,17 @@ __all__ = [
     "Choice",
     "LearningRateCurve",
     "calibrate",
+    "countable",
+    "extract_features",
+    "falling_rates",
     "find_learning_rate",
     "EvaluationBatches",
     "TrainingBatches",
     "describe_hardware",
     "fit",
+    "freeze",
     "is_out_of_memory",
+    "kept",
     "layerwise",
     "make_optimizer",
     "resolve_auto",

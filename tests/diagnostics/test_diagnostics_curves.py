@@ -91,6 +91,18 @@ def test_no_better_than_majority() -> None:
     assert diagnose(class_shares=shares) == {}
 
 
+def test_no_better_than_the_majority_of_each_label() -> None:
+    # Two classes, in 90 % and 20 % of the examples: saying always and never is right in 85 % of all answers.
+    changes = {"class_shares": [0.9, 0.2], "train_accuracy": 0.97, "validation_accuracy": 0.96}
+    finding = diagnose(**changes, label_accuracy=0.85)["no_better_than_majority"]
+    assert finding.evidence["majority_share"] == pytest.approx(0.85)
+    assert finding.remedy == {"epochs": 20}
+    assert diagnose(**changes, label_accuracy=0.9) == {}
+    # The accuracy of whole examples is no measure of it: with many classes it is low even when much is learnt.
+    many = {"class_shares": [0.03] * 80, "train_accuracy": 0.2, "validation_accuracy": 0.2}
+    assert diagnose(**many, label_accuracy=0.98) == {}
+
+
 def test_a_finding_is_one_line_and_plain_values() -> None:
     finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80)["overfitting"]
     assert "gap 0.19" in str(finding)

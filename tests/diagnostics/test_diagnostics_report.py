@@ -69,7 +69,7 @@ def write(path: Path, **changes: Any) -> Page:
         "config": {"epochs": 2},
         "class_names": ["a", "b"],
         "truth": np.array([0, 1, 1]),
-        "predicted": np.array([0, 1, 0]),
+        "scores": np.eye(2)[[0, 1, 0]],
     }
     assert write_report(path, **{**arguments, **changes}) == path
     return check(path)
@@ -121,16 +121,32 @@ def test_many_classes_show_what_is_confused_most(tmp_path: Path) -> None:
     truth = np.arange(1000)
     predicted = truth.copy()
     predicted[3] = 7
-    page = write(tmp_path / "r.html", class_names=names, truth=truth, predicted=predicted)
+    page = write(tmp_path / "r.html", class_names=names, truth=truth, scores=np.eye(1000)[predicted])
     confusion = page.words[page.words.index("Confusion") :]
     assert confusion[confusion.index("times") + 1 :][:3] == ["class3", "class7", "1"]
 
 
 def test_precision_and_recall(tmp_path: Path) -> None:
-    words = write(tmp_path / "r.html", class_names=["a", "b", "c"]).words
+    words = write(tmp_path / "r.html", class_names=["a", "b", "c"], scores=np.eye(3)[[0, 1, 0]]).words
     # a: 2 found, 1 right; b: 2 true, 1 found; c: neither.
     rows = words[words.index("recall") + 1 :]
     assert rows[:12] == ["a", "1", "0.500", "1.000", "b", "2", "1.000", "0.500", "c", "0", "none found", "none"]
+
+
+def test_several_classes_of_an_example(tmp_path: Path) -> None:
+    truth = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0]])
+    scores = np.array([[0.9, 0.4, 0.1], [0.8, 0.6, 0.1], [0.2, 0.7, 0.1]])
+    history = {"loss": [2.0, 1.0], "val_loss": [2.0, 1.5], "macro_f1": [0.1, 0.5]}
+    page = write(tmp_path / "r.html", class_names=["a", "b", "c"], truth=truth, scores=scores, history=history)
+    rows = page.words[page.words.index("average precision") + 1 :]
+    # b: of two one is found, and one that is not there; by score: there, not there, there. c: never there.
+    assert rows[:18] == [
+        "a", "2", "1.000", "1.000", "1.000", "1.000",
+        "b", "2", "0.500", "0.500", "0.500", "0.833",
+        "c", "0", "none found", "none", "none", "none",
+    ]  # fmt: skip
+    assert "Confusion" not in page.words
+    assert page.tags.count("svg") == 2
 
 
 @pytest.mark.parametrize("path", [".", "no/such/folder/report.html"])

@@ -31,13 +31,17 @@ def pictures() -> np.ndarray:
 def make_classifier() -> Callable[..., ImageClassifier]:
     """Make an untrained classifier of 6 x 5 images into "a" and "b", with layers of your own in front."""
 
-    def make(*layers: keras.layers.Layer, channels: int = 3, resize: Any = images.resize) -> ImageClassifier:
+    def make(
+        *layers: keras.layers.Layer, channels: int = 3, resize: Any = images.resize, multi_label: bool = False
+    ) -> ImageClassifier:
         keras.utils.set_random_seed(0)
         image = keras.Input((6, 5, channels), dtype="uint8", name="image")
         x = keras.layers.Rescaling(1 / 255)(image)
         for layer in layers:
             x = layer(x)
         logits = keras.layers.Dense(2, dtype="float32")(keras.layers.Flatten()(x))
-        return ImageClassifier(keras.Model(image, logits), ["a", "b"], decode=images.decode, resize=resize)
+        return ImageClassifier(
+            keras.Model(image, logits), ["a", "b"], decode=images.decode, resize=resize, multi_label=multi_label
+        )
 
     return make

@@ -34,6 +34,7 @@ def test_description_travels_with_the_export(exported: Path, digits_result: kera
     assert facts["recipe"] == "image_classification"
     assert facts["class_names"] == list(digits_result.class_names)
     assert facts["input_shape"] == [8, 8, 1]
+    assert facts["multi_label"] is False
     assert facts["metrics"] == digits_result.metrics
     assert facts["config"] == digits_result.config
     assert facts["data_fingerprint"] == digits_result.dataset.fingerprint
@@ -82,6 +83,18 @@ def test_other_answers_are_not_exported(make_classifier: Any, pictures: np.ndarr
     with pytest.raises(ParityError, match="serving_default, batch of 1: scores differ by 0"):
         export(make_classifier(resize=resize), tmp_path / "new" / "x", examples=pictures)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_present_is_proven_too(make_classifier: Any, pictures: np.ndarray, tmp_path: Path) -> None:
+    classifier = make_classifier(multi_label=True)
+    predict = classifier.predict
+    loaded = load_exported(export(classifier, tmp_path / "x", examples=pictures))
+    assert loaded.multi_label
+    np.testing.assert_array_equal(loaded.predict(pictures)["present"], predict(pictures)["present"])
+    classifier.predict = lambda raw: {**predict(raw), "present": ~predict(raw)["present"]}
+    with pytest.raises(ParityError, match="what is present differs"):
+        export(classifier, tmp_path / "y", examples=pictures)
+    assert not (tmp_path / "y").exists()
 
 
 def test_tolerance_bounds_the_difference(make_classifier: Any, pictures: np.ndarray, tmp_path: Path) -> None:

@@ -104,11 +104,11 @@ def test_row_is_what_keras_does(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_weights_here_looks_into_the_folder_of_keras(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    row = backbone_table.backbone("vgg16")
+    row = backbone_table.backbone_row("vgg16")
     assert not row["weights_here"]
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / row["weights_file"]).touch()
-    assert backbone_table.backbone("vgg16")["weights_here"]
+    assert backbone_table.backbone_row("vgg16")["weights_here"]
 
 
 # An EfficientNet's is completed by the network's own layers: see the test of its weights.
@@ -302,7 +302,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(keras.utils, "get_file", get_file)
-    row = backbone_table.backbone(SMALLEST)
+    row = backbone_table.backbone_row(SMALLEST)
     with pytest.raises(InputError) as error:
         models.classifier(SMALLEST, (32, 32, 3), 2, weights="imagenet")
     message = str(error.value)

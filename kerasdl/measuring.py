@@ -1,0 +1,116 @@
+"""Measuring a trained classifier: its scores on a split, the metrics they give, what they say about the training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerasdl.data import Dataset, Split
+
+THRESHOLD = 0.5
+"""Where several classes may be true at once: the score above which one is said to be there."""
+
+
+def predict_scores(model: keras.Model, split: Split, *, batch_size: int, multi_label: bool) -> np.ndarray:
+    """Return the scores of every example, float32 (count, classes): each in [0, 1], or each row a distribution.
+
+    Args:
+        model: Raw inputs in, logits out.
+        split: The examples.
+        batch_size: Examples at a time, at least.
+        multi_label: Whether each class is there or not by itself.
+    """
+    import keras
+
+    from kerasdl.training import EvaluationBatches
+
+    activation = keras.ops.sigmoid if multi_label else keras.ops.softmax
+    batches = EvaluationBatches(split, batch_size=max(batch_size, 128))
+    return keras.ops.convert_to_numpy(activation(model.predict(batches, verbose=0)))
+
+
+def classification_metrics(targets: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """Return the metrics of a classifier, by scikit-learn.
+
+    Macro averages are over the classes that occur in `targets`; if none does, they are NaN.
+
+    Args:
+        targets: Class indices (count,), or rows of 0 and 1 (count, classes).
+        scores: Shape (count, classes).
+
+    Returns:
+        "accuracy", "macro_f1", "log_loss"; for rows "subset_accuracy" (the whole row is right), "macro_f1", "micro_f1",
+        "mean_average_precision" and "log_loss", the mean over all classes and examples. Losses are in nats.
+
+    https://scikit-learn.org/stable/modules/model_evaluation.html
+    """
+    from sklearn import metrics
+
+    if targets.ndim == 1:
+        predicted = scores.argmax(axis=-1)
+        return {
+            "accuracy": float(metrics.accuracy_score(targets, predicted)),
+            "macro_f1": float(metrics.f1_score(targets, predicted, labels=np.unique(targets), average="macro")),
+            "log_loss": float(metrics.log_loss(targets, scores, labels=np.arange(scores.shape[1]))),
+        }
+    predicted = scores > THRESHOLD
+    occurring = np.flatnonzero(targets.any(axis=0))
+    each = metrics.f1_score(targets, predicted, average=None, zero_division=0)[occurring]
+    precisions = [metrics.average_precision_score(targets[:, index], scores[:, index]) for index in occurring]
+    return {
+        "subset_accuracy": float(metrics.accuracy_score(targets, predicted)),
+        "macro_f1": float(np.mean(each)) if len(each) else float("nan"),
+        "micro_f1": float(metrics.f1_score(targets, predicted, average="micro", zero_division=0)),
+        "mean_average_precision": float(np.mean(precisions)) if precisions else float("nan"),
+        "log_loss": float(metrics.log_loss(targets.ravel(), scores.ravel(), labels=[0, 1])),
+    }
+
+
+def diagnose(
+    model: keras.Model, dataset: Dataset, *, history: Mapping[str, Sequence[float]], config: Mapping[str, Any]
+) -> list[Any]:
+    """Measure a trained classifier on its training and validation splits, and return the findings.
+
+    Args:
+        model: With its final weights.
+        dataset: The data it was trained on.
+        history: Curves by name.
+        config: The recipe's resolved arguments.
+    """
+    from kerasdl.data import Split
+    from kerasdl.diagnostics import diagnose_classifier
+
+    train, validation = dataset.train, dataset.validation
+    # As many training examples as validation ones: a sample is enough, and measuring costs as much for both.
+    sample = Split(*train.batch(np.arange(min(len(train), max(len(validation), 256)))))
+    right = [
+        _right(
+            split.targets,
+            predict_scores(model, split, batch_size=config["batch_size"], multi_label=dataset.multi_label),
+        )
+        for split in (sample, validation)
+    ]
+    if dataset.multi_label:
+        shares = validation.targets.mean(axis=0)
+    else:
+        shares = np.bincount(validation.targets, minlength=dataset.num_classes) / len(validation)
+    whole = [labels.reshape(len(labels), -1).all(axis=1).mean() for labels in right]
+    return diagnose_classifier(
+        history=history,
+        config=config,
+        train_accuracy=float(whole[0]),
+        train_count=len(sample),
+        validation_accuracy=float(whole[1]),
+        validation_count=len(validation),
+        class_shares=shares.tolist(),
+        label_accuracy=float(right[1].mean()) if dataset.multi_label else None,
+    )
+
+
+def _right(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return (scores.argmax(axis=-1) if targets.ndim == 1 else scores > THRESHOLD) == targets

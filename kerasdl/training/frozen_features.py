@@ -1,0 +1,93 @@
+"""Features of a frozen backbone, computed once: its output never changes, so it need not run in every epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerasdl.training.batches import Augment, Encode, Examples
+
+
+class _Passes(keras.utils.PyDataset):
+    def __init__(self, examples: Examples, batch_size: int, passes: int, augment: Augment | None, seed: int):
+        super().__init__(workers=1, use_multiprocessing=False)
+        self._examples, self._batch_size, self._seed = examples, batch_size, seed
+        self._passes, self._augment = passes, augment
+        self.targets: dict[int, np.ndarray] = {}
+        self.encode: Encode = np.asarray
+
+    @property
+    def num_batches(self) -> int:
+        return self._passes * -(-len(self._examples) // self._batch_size)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        number, step = divmod(index, self.num_batches // self._passes)
+        begin = step * self._batch_size
+        inputs, targets = self._examples.batch(np.arange(begin, min(begin + self._batch_size, len(self._examples))))
+        targets = self.encode(targets)
+        if self._augment is not None:
+            # The order of training has two numbers and its augmentation three: another stream.
+            generator = np.random.default_rng((self._seed, number, step, 0))
+            inputs, targets = self._augment(generator, inputs, targets)
+        self.targets[index] = targets
+        return inputs
+
+
+def extract_features(
+    model: keras.Model,
+    examples: Examples,
+    *,
+    encode_targets: Encode,
+    passes: int = 1,
+    augment: Augment | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run examples through a model and keep what comes out, beside the encoded targets.
+
+    Args:
+        model: Inputs to features.
+        examples: The split.
+        encode_targets: What turns stored targets into those that the loss compares; augmentation may mix them.
+        passes: How often to run over the examples; worth more than one with `augment` only.
+        augment: As for :func:`kerasdl.training.fit`; it is a pure function of the seed here, too.
+        batch_size: Examples at a time.
+        seed: Of the augmentation.
+
+    Returns:
+        Features (passes * examples, ...) and targets, pass after pass, each in the stored order.
+    """
+    source = _Passes(examples, batch_size, passes, augment, seed)
+    source.encode = encode_targets
+    features = model.predict(source, verbose=0)
+    return np.asarray(features), np.concatenate([source.targets[index] for index in range(source.num_batches)])
+
+
+def kept(path: Path | None, make: Callable[[], tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two arrays that `make` returned when `path` was written, or write what it returns now.
+
+    Args:
+        path: The .npz file, written beside and renamed; a damaged one is made again. None keeps nothing.
+        make: What computes the arrays.
+    """
+    if path is not None and path.exists():
+        with (
+            contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile),
+            open(path, "rb") as content,
+            np.load(content, allow_pickle=False) as file,
+        ):
+            return file["features"], file["targets"]
+    features, targets = make()
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        with open(beside, "wb") as written:
+            np.savez(written, features=features, targets=targets)
+        os.replace(beside, path)
+    return features, targets
