@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kerasdl import blocks, data, diagnostics, export, layers, models, training
     from kerasdl.errors import InputError
+    from kerasdl.phases import fit_phases
     from kerasdl.recipe_run import run_recipe
     from kerasdl.result import Result
 
@@ -22,13 +23,19 @@ __all__ = [
     "data",
     "diagnostics",
     "export",
+    "fit_phases",
     "layers",
     "models",
     "run_recipe",
     "training",
 ]
 
-_MODULE_OF = {"Result": "kerasdl.result", "InputError": "kerasdl.errors", "run_recipe": "kerasdl.recipe_run"}
+_MODULE_OF = {
+    "InputError": "kerasdl.errors",
+    "Result": "kerasdl.result",
+    "fit_phases": "kerasdl.phases",
+    "run_recipe": "kerasdl.recipe_run",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -74,6 +74,7 @@ class Resumable(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Restore the newest checkpoint, and take over SIGINT and SIGTERM."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        self.model._initial_epoch = 0  # Keras keeps it from one fit to the next
         if self._found is not None:
             arrays, facts = self._found
             restore(self.model, self._stateful, arrays, facts)
@@ -128,6 +129,7 @@ class Resumable(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Wait for the disk and give the signals back."""
+        self.model._initial_epoch = 0
         self.close()
 
     def close(self) -> None:

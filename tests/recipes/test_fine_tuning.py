@@ -1,4 +1,4 @@
-"""Fine-tuning keeps its promises: what is frozen stays, statistics stay, phases resume to the bit, features are kept."""
+"""Fine-tuning keeps its promises: what is frozen stays, statistics stay, phases resume to the bit."""
 
 import keras
 import numpy as np
