@@ -51,7 +51,7 @@ def few(dataset: kerasdl.data.Dataset, labels: int, seed: int) -> kerasdl.data.D
 
 def train(kind: str, dataset: kerasdl.data.Dataset, labels: int, seed: int) -> float:
     """Train once and return the test accuracy."""
-    epochs = EPOCHS[labels] if kind == "scratch" else max(4, EPOCHS[labels] // 2)
+    epochs = EPOCHS[labels] if kind == "scratch" else EPOCHS[labels] // 2
     result = fine_tuning.train(
         dataset, backbone="efficientnet_lite0", epochs=epochs, seed=seed, verbose=0, **KINDS[kind]
     )

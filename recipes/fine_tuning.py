@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import kerasdl
-from kerasdl import backbone_table, configuration, keywords, targets
+from kerasdl import backbone_table, configuration, keywords, measuring, targets
 from kerasdl.errors import InputError, check_choice
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 # Below, a backbone's last feature map is one or four points: little is left of what it has learned.
 SMALLEST_SIDE = 96
-UNFREEZE, FROZEN_EPOCHS = 0.3, 10
+# The first phase by default: cheap epochs on computed features, and enough steps for a head even with a few batches.
+FROZEN_EPOCHS, FROZEN_STEPS = 10, 300
 
 
 def train(
@@ -42,7 +45,7 @@ def train(
     batch_size: int = 32,
     optimizer: str | Mapping[str, Any] | keras.optimizers.Optimizer = "adamw",
     learning_rate: float | str | None = None,
-    unfrozen_rate: float = 0.3,
+    unfrozen_rate: float = 1.0,
     lowest_rate: float = 0.1,
     schedule: str | Mapping[str, Any] | keras.optimizers.schedules.LearningRateSchedule | None = None,
     weight_decay: float | None = None,
@@ -81,10 +84,11 @@ def train(
         backbone: A name that kerasdl.models.backbones() lists, or a function of keras.applications.
         weights: imagenet (from Keras's cache, else downloaded; efficientnet_lite0's come with kerasdl[offline]), a
             .h5 file, or none, which trains the same architecture from scratch in one phase.
-        unfreeze: How much of the backbone learns in the second phase: a share of its layers such as 0.3 (the default;
-            1.0 is all), a number of layers such as 12, or 0 for none, which is a linear probe.
+        unfreeze: How much of the backbone learns in the second phase: a share of its layers such as 0.3 for the last
+            third (1.0, the default, is all), a number of layers such as 12, or 0 for none, which is a linear probe.
         unfreeze_steps: Parts of the second phase, each of which unfreezes more layers; 1 unfreezes all at once.
-        frozen_epochs: Epochs of the first phase, in which only the head learns; by default 10.
+        frozen_epochs: Epochs of the first phase, in which only the head learns; by default 10, and more where that
+            would be less than 300 steps.
         epochs: Epochs of the second phase, or of the only one from scratch.
         feature_passes: How often the images go through the frozen backbone, each time augmented anew, to make the
             features that the first phase learns from; 0 runs the backbone in every epoch. By default 1 without
@@ -149,15 +153,17 @@ def train(
     class_weights = kerasdl.data.class_weights(dataset, class_weight)
     ways = targets.loss_and_encoding(dataset, label_smoothing=label_smoothing)
     ways["augment"] = kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes)
+    steps = len(dataset.train) // min(batch_size, len(dataset.train))
+    if arguments["frozen_epochs"] is None:
+        arguments["frozen_epochs"] = max(FROZEN_EPOCHS, -(-FROZEN_STEPS // steps))
     build_keywords = configuration.matching(build, arguments)
 
     def built(precision: str) -> keras.Model:
         model = build(dataset.input_shape, dataset.num_classes, **build_keywords | {"precision": precision})
         if arguments["weights"] is None:
-            steps = epochs * (len(dataset.train) // min(batch_size, len(dataset.train)))
             for layer in model.layers:
                 if isinstance(layer, keras.layers.BatchNormalization):
-                    layer.momentum = kerasdl.blocks.suitable_momentum(steps)
+                    layer.momentum = kerasdl.blocks.suitable_momentum(epochs * steps)
         return model
 
     def fitted(model: keras.Model, decided: dict[str, Any]) -> dict[str, list[float]]:
@@ -171,6 +177,63 @@ def train(
         build=lambda decided: built(decided["precision"]),
         fit=fitted,
     )
+
+
+def nearest_neighbours(
+    data: Any = "digits",
+    *,
+    backbone: str | Callable[..., keras.Model] = "efficientnet_v2_b0",
+    weights: str | Path | None = "imagenet",
+    neighbours: int = 10,
+    image_size: int | Sequence[int] | None = None,
+    input_shape: Sequence[int] | None = None,
+    num_classes: int | None = None,
+) -> dict[str, float]:
+    """Classify by the nearest training images in the space of a backbone's features: what they know untrained.
+
+    Args:
+        data: As for :func:`train`, as are the backbone, its weights and the last three.
+        backbone: A name or a function of keras.applications.
+        weights: imagenet, a .h5 file, or none.
+        neighbours: How many nearest training images vote, by cosine distance.
+        image_size: Side in pixels, or height and width, that images are resized to.
+        input_shape: Height, width and channels that all images are converted to.
+        num_classes: Number of classes, when labels may lack some of them.
+
+    Returns:
+        Metrics on the test split, by the names of :meth:`kerasdl.Result.evaluate`.
+
+    Raises:
+        InputError: As for :func:`train`, and for images that have several labels.
+
+    Example:
+        >>> nearest_neighbours("digits", backbone="efficientnet_lite0")["accuracy"]
+    """
+    keywords.check({"image_size": image_size, "input_shape": input_shape, "num_classes": num_classes})
+    keywords.integer(1, example=10)("neighbours", neighbours)
+    backbone = backbone_table.backbone_name(backbone)
+
+    from sklearn.neighbors import KNeighborsClassifier
+
+    dataset = kerasdl.data.load(data, image_size=image_size, input_shape=input_shape, num_classes=num_classes)
+    if dataset.multi_label or neighbours > len(dataset.train):
+        raise InputError(
+            "data" if dataset.multi_label else "neighbours",
+            received="images with several labels" if dataset.multi_label else str(neighbours),
+            expected="one label an image" if dataset.multi_label else f"at most {len(dataset.train)} training images",
+            mend="Train a linear probe instead: train(..., unfreeze=0)."
+            if dataset.multi_label
+            else "Try neighbours=1.",
+        )
+    model = kerasdl.models.features(
+        backbone, dataset.input_shape, weights=None if weights == "none" else weights, enlarge_to=SMALLEST_SIDE
+    )
+    train_features, train_targets = kerasdl.training.extract_features(model, dataset.train)
+    test_features, test_targets = kerasdl.training.extract_features(model, dataset.test)
+    voters = KNeighborsClassifier(neighbours, metric="cosine").fit(train_features, train_targets)
+    scores = np.zeros((len(test_targets), dataset.num_classes), np.float32)
+    scores[:, voters.classes_] = voters.predict_proba(test_features)
+    return measuring.classification_metrics(test_targets, scores)
 
 
 def build(
@@ -225,9 +288,8 @@ def resolve_phases(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides about the phases with its defaults filled in, or refuse what contradicts itself."""
     from_scratch = resolved["weights"] is None
     unfreeze = resolved["unfreeze"]
-    unfreeze = (1.0 if from_scratch else UNFREEZE) if unfreeze is None else unfreeze
-    frozen_epochs = resolved["frozen_epochs"]
-    frozen_epochs = (0 if from_scratch else FROZEN_EPOCHS) if frozen_epochs is None else frozen_epochs
+    unfreeze = 1.0 if unfreeze is None else unfreeze
+    frozen_epochs = 0 if from_scratch and resolved["frozen_epochs"] is None else resolved["frozen_epochs"]
     if from_scratch and (unfreeze != 1.0 or frozen_epochs):
         raise InputError(
             "unfreeze" if unfreeze != 1.0 else "frozen_epochs",
@@ -235,7 +297,7 @@ def resolve_phases(resolved: Mapping[str, Any]) -> dict[str, Any]:
             expected="nothing: random layers are not worth keeping",
             mend='Leave it out, or pass weights="imagenet".',
         )
-    if not unfreeze and not frozen_epochs:
+    if not unfreeze and frozen_epochs == 0:
         raise InputError(
             "frozen_epochs",
             received="0 with unfreeze=0",

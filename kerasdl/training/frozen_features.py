@@ -43,7 +43,7 @@ def extract_features(
     model: keras.Model,
     examples: Examples,
     *,
-    encode_targets: Encode,
+    encode_targets: Encode = np.asarray,
     passes: int = 1,
     augment: Augment | None = None,
     batch_size: int = 64,

@@ -223,3 +223,10 @@ def test_weights_that_cannot_be_had_leave_nothing(call, tmp_path):
 
 def test_a_function_of_keras_is_a_backbone(call):
     assert fine_tuning.resolve(backbone=keras.applications.MobileNet)["backbone"] == BACKBONE
+
+
+def test_nearest_neighbours_of_features_beat_chance():
+    metrics = fine_tuning.nearest_neighbours("digits", backbone="efficientnet_lite0", neighbours=5)
+    assert metrics["accuracy"] > 0.85
+    with pytest.raises(kerasdl.InputError, match="at most 1293"):
+        fine_tuning.nearest_neighbours("digits", backbone="efficientnet_lite0", neighbours=2000)

@@ -9,11 +9,18 @@ import numpy as np
 import pytest
 
 import kerasdl
-from recipes import image_classification
+from recipes import fine_tuning, image_classification
 
 # recipe: (module, quick keywords, the trivial baseline and the margin by which its accuracy must be beaten)
 CASES = {
-    "image_classification": (image_classification, {"architecture": "mlp", "units": (32,), "epochs": 6}, 0.102, 0.6)
+    "image_classification": (image_classification, {"architecture": "mlp", "units": (32,), "epochs": 6}, 0.102, 0.6),
+    # A linear probe; tests/recipes/test_fine_tuning.py has the second phase.
+    "fine_tuning": (
+        fine_tuning,
+        {"backbone": "efficientnet_lite0", "unfreeze": 0.0, "frozen_epochs": 5},
+        0.102,
+        0.6,
+    ),
 }
 
 
