@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import kerasdl
 from kerasdl import backbone_table, configuration, keywords, measuring, targets
 from kerasdl.errors import InputError, check_choice
@@ -213,6 +211,7 @@ def nearest_neighbours(
     keywords.integer(1, example=10)("neighbours", neighbours)
     backbone = backbone_table.backbone_name(backbone)
 
+    import numpy as np
     from sklearn.neighbors import KNeighborsClassifier
 
     dataset = kerasdl.data.load(data, image_size=image_size, input_shape=input_shape, num_classes=num_classes)
