@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 import kerasdl
-import kerasdl.keywords
+import kerasdl.checks
 from kerasdl.configuration import RECORDED
 from kerasdl.errors import InputError, check_choice
 from recipes import commands
@@ -150,7 +150,7 @@ def run_training(recipe: ModuleType, data: str, export: str | None, keywords: di
         keywords["directory"] = str(Path("runs") / name if keywords.get("resume") else free_directory(name))
     recipe.resolve(data=data, **keywords)
     if export is not None:
-        kerasdl.keywords.folder("export", export)
+        kerasdl.checks.folder("export", export)
     start_keras()
     result = recipe.train(data, **keywords)
     if export is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import kerasdl
-import kerasdl.keywords
+import kerasdl.checks
 from kerasdl import configuration, run_directory
 from kerasdl.errors import InputError
 from recipes.typed import NUMBERS
@@ -52,7 +52,7 @@ def predict(model: str, image: str, /, *images: str, top: Annotated[int, NUMBERS
     from kerasdl.export import find_exported, load_exported
 
     folder = find_exported(model)
-    kerasdl.keywords.integer(1)("top", top)
+    kerasdl.checks.integer(1)("top", top)
     for path in (image, *images):
         if not Path(path).is_file():
             raise InputError(path, received="no such file", expected="an image file", mend="Check the path.")

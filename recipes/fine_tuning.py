@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kerasdl
-from kerasdl import backbone_table, configuration, keywords, measuring, targets
+from kerasdl import backbone_table, checks, configuration, keywords, targets
 from kerasdl.errors import InputError, check_choice
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SMALLEST_SIDE = 96
 # The first phase by default: cheap epochs on computed features, and enough steps for a head even with a few batches.
 FROZEN_EPOCHS, FROZEN_STEPS = 10, 300
+# Those that the kit can give a learning rate for each layer.
+OPTIMIZERS = ("sgd", "nesterov", "adam", "adamw", "rmsprop")
 
 
 def train(
@@ -208,11 +210,13 @@ def nearest_neighbours(
         >>> nearest_neighbours("digits", backbone="efficientnet_lite0")["accuracy"]
     """
     keywords.check({"image_size": image_size, "input_shape": input_shape, "num_classes": num_classes})
-    keywords.integer(1, example=10)("neighbours", neighbours)
+    checks.integer(1, example=10)("neighbours", neighbours)
     backbone = backbone_table.backbone_name(backbone)
 
     import numpy as np
     from sklearn.neighbors import KNeighborsClassifier
+
+    from kerasdl.measuring import classification_metrics
 
     dataset = kerasdl.data.load(data, image_size=image_size, input_shape=input_shape, num_classes=num_classes)
     if dataset.multi_label or neighbours > len(dataset.train):
@@ -232,7 +236,7 @@ def nearest_neighbours(
     voters = KNeighborsClassifier(neighbours, metric="cosine").fit(train_features, train_targets)
     scores = np.zeros((len(test_targets), dataset.num_classes), np.float32)
     scores[:, voters.classes_] = voters.predict_proba(test_features)
-    return measuring.classification_metrics(test_targets, scores)
+    return classification_metrics(test_targets, scores)
 
 
 def build(
@@ -280,7 +284,22 @@ def resolve(**arguments: Any) -> dict[str, Any]:
     resolved["backbone"] = backbone_table.backbone_name(resolved["backbone"])
     if resolved["weights"] == "none":
         resolved["weights"] = None
+    if resolved["weights"] is not None:
+        check_optimizer(resolved["optimizer"])
     return resolved | resolve_phases(resolved)
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Refuse an optimizer that cannot give each layer a learning rate of its own."""
+    name = optimizer.get("class_name") if isinstance(optimizer, Mapping) else type(optimizer).__name__
+    name = optimizer if isinstance(optimizer, str) else name
+    if str(name).lower() not in OPTIMIZERS:
+        raise InputError(
+            "optimizer",
+            received=f"{name} with a learning rate for each layer",
+            expected=f"one of {', '.join(OPTIMIZERS)}, or Keras's object of that kind",
+            mend='Try optimizer="adamw".',
+        )
 
 
 def resolve_phases(resolved: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasdl.checks import folder
 from kerasdl.errors import InputError
 from kerasdl.export.image_classifier import ENCODED_SIGNATURE, PIXELS_SIGNATURE, THRESHOLD, ImageClassifier
 from kerasdl.export.loading import DESCRIPTION, Exported, versions_in
-from kerasdl.keywords import folder
 
 TOLERANCE = 1e-5
 PARITY_BATCH_SIZES = (1, 7, 32)

@@ -11,26 +11,26 @@ from typing import Any
 
 import keras
 
-from kerasdl import blocks, keywords
+from kerasdl import blocks, checks
 from kerasdl.errors import InputError, check_choice
 
 
 def check_integer(what: str, value: Any, *, minimum: int = 1) -> int:
     """Return `value` as an int, or raise :class:`InputError` unless it is an integer of at least `minimum`."""
-    keywords.integer(minimum)(what, value)
+    checks.integer(minimum)(what, value)
     return int(value)
 
 
 def check_integers(what: str, values: Any, *, empty: bool = False) -> tuple[int, ...]:
     """Return `values` as a tuple of positive ints, at least one unless `empty`, or raise :class:`InputError`."""
     if not (empty and isinstance(values, (tuple, list)) and not values):
-        keywords.integers(what, values)
+        checks.integers(what, values)
     return tuple(int(value) for value in values)
 
 
 def check_share(what: str, share: Any, *, example: float = 0.2) -> float:
     """Return `share` as a float, or raise :class:`InputError` unless it is in [0, 1)."""
-    keywords.number(0, 1, example=example)(what, share)
+    checks.number(0, 1, example=example)(what, share)
     return float(share)
 
 
@@ -48,7 +48,7 @@ def penalty(l1: Any, l2: Any) -> keras.regularizers.Regularizer | None:
         InputError: If one of them is not a finite number of at least 0.
     """
     for name, value in {"l1": l1, "l2": l2}.items():
-        keywords.number(0, example=0.0001)(name, value)
+        checks.number(0, example=0.0001)(name, value)
     return keras.regularizers.L1L2(l1=float(l1), l2=float(l2)) if l1 or l2 else None
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 
-from kerasdl import keywords
+from kerasdl import checks, keywords
 from kerasdl.configuration import write_json
 from kerasdl.training import hardware
 from kerasdl.training.batches import Augment, Encode, Examples, TrainingBatches
@@ -129,9 +129,9 @@ def calibrate(
     keywords.check({"jit_compile": jit_compile, "batch_size": batch_size})
     if precision != "auto":
         keywords.check({"precision": precision})
-    keywords.integer(1, example=1000)("total_steps", total_steps)
+    checks.integer(1, example=1000)("total_steps", total_steps)
     if steps_per_execution != "auto":
-        keywords.integer(1, example=MANY_STEPS)("steps_per_execution", steps_per_execution)
+        checks.integer(1, example=MANY_STEPS)("steps_per_execution", steps_per_execution)
     batches = TrainingBatches(examples, batch_size=batch_size, seed=0, encode_targets=encode_targets, augment=augment)
     first, many = _candidates(precision, jit_compile, steps_per_execution)
     if len(first) == 1 and many is None:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasdl import keywords
+from kerasdl import checks, keywords
 from kerasdl.errors import InputError
 from kerasdl.training.batches import Augment, Encode, Examples, TrainingBatches
 from kerasdl.training.optimizers import make_optimizer
@@ -179,9 +179,9 @@ def suggest(learning_rates: Sequence[float], smoothed: Sequence[float]) -> float
 
 
 def _check(smallest: float, largest: float, steps: int) -> None:
-    keywords.number(0, above=True, example=1e-7)("smallest", smallest)
-    keywords.number(smallest, above=True, example=10.0)("largest", largest)
-    keywords.integer(FEWEST_STEPS, example=100)("steps", steps)
+    checks.number(0, above=True, example=1e-7)("smallest", smallest)
+    checks.number(smallest, above=True, example=10.0)("largest", largest)
+    checks.integer(FEWEST_STEPS, example=100)("steps", steps)
 
 
 def _tensors(model: keras.Model) -> tuple[Any, Any]:
