@@ -10,27 +10,14 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402 - TensorFlow reads the variable when it is imported
+from checkpoint_cost import Clock  # noqa: E402 - TensorFlow reads the variable when it is imported
 
 from recipes import fine_tuning  # noqa: E402
 
 EPOCHS = 5
-
-
-class Clock(keras.callbacks.Callback):
-    """Notes when each epoch began, so that an epoch is counted with its validation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun: list[float] = []
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Note the time."""
-        self.begun.append(time.perf_counter())
 
 
 def main() -> None:

@@ -5,11 +5,13 @@ A recipe's `train` calls :func:`check` with its arguments first. A keyword has o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerasdl import checks
-from kerasdl.errors import InputError
+from kerasdl.configuration import RECORDED
+from kerasdl.errors import InputError, check_choice
 
 # The optimizers by name, and the learning rate each starts from when none is given: usual for networks with
 # normalization at batch sizes of 32 to 256.
@@ -87,6 +89,25 @@ def check(arguments: Mapping[str, Any]) -> None:
         raise InputError(
             "resume", received="no directory", expected="the folder of the run", mend='Add directory="runs/first".'
         )
+
+
+def resolve(train: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a recipe's `train` with its defaults filled in, checked as far as their names say how.
+
+    Args:
+        train: The function.
+        arguments: Some of its arguments by name.
+
+    Raises:
+        InputError: For a name that it does not have, and for a value that cannot work.
+    """
+    parameters = inspect.signature(train).parameters.values()
+    defaults = {parameter.name: parameter.default for parameter in parameters}
+    for name in arguments:
+        check_choice("keyword", name, defaults)
+    resolved = {name: value for name, value in (defaults | dict(arguments)).items() if name not in RECORDED}
+    check(resolved)
+    return resolved | resolve_optimizer(resolved)
 
 
 def resolve_optimizer(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,16 +22,24 @@ def predict_scores(model: keras.Model, split: Split, *, batch_size: int, multi_l
     Args:
         model: Raw inputs in, logits out.
         split: The examples.
-        batch_size: Examples at a time, at least.
+        batch_size: Examples at a time; 128 at least as long as memory allows.
         multi_label: Whether each class is there or not by itself.
     """
     import keras
 
-    from kerasdl.training import EvaluationBatches
+    from kerasdl.training import EvaluationBatches, is_out_of_memory
 
     activation = keras.ops.sigmoid if multi_label else keras.ops.softmax
-    batches = EvaluationBatches(split, batch_size=max(batch_size, 128))
-    return keras.ops.convert_to_numpy(activation(model.predict(batches, verbose=0)))
+    size = max(batch_size, 128)
+    while True:
+        try:
+            logits = model.predict(EvaluationBatches(split, batch_size=size), verbose=0)
+            return keras.ops.convert_to_numpy(activation(logits))
+        except Exception as error:
+            # What was trained must not be lost because measuring takes larger batches.
+            if size == 1 or not is_out_of_memory(error):
+                raise
+        size //= 2
 
 
 def classification_metrics(targets: np.ndarray, scores: np.ndarray) -> dict[str, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 from kerasdl import configuration, models, training
 from kerasdl.data import Dataset, Split
@@ -94,8 +95,9 @@ def fit_phases(
         for name, values in curves.items():
             history.setdefault(name, []).extend(values)
         history.setdefault("unfrozen_layers", []).extend([float(phase.unfrozen)] * len(curves["loss"]))
-        if min(curves["val_loss"]) < best_loss:
-            best_loss, best_weights = min(curves["val_loss"]), model.get_weights()
+        # A phase may have ended with a loss that is no number; it kept the weights of its best epoch before.
+        if (lowest := float(np.nanmin(curves["val_loss"]))) < best_loss:
+            best_loss, best_weights = lowest, model.get_weights()
         else:
             model.set_weights(best_weights)
     return history
@@ -119,7 +121,9 @@ def fit_head(
         return Split(
             *training.kept(
                 checkpoints and checkpoints / f"features-{name}.npz",
-                lambda: training.extract_features(backbone, examples, encode_targets=encode_targets, **how),
+                lambda: training.extract_features(
+                    backbone, examples, encode_targets=encode_targets, batch_size=decided["batch_size"], **how
+                ),
             )
         )
 

@@ -9,14 +9,13 @@ backbone learn too, the lower the slower. Batch normalizations keep the statisti
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kerasdl
 from kerasdl import backbone_table, checks, configuration, keywords, targets
-from kerasdl.errors import InputError, check_choice
+from kerasdl.errors import InputError
 
 if TYPE_CHECKING:
     import keras
@@ -273,14 +272,8 @@ def resolve(**arguments: Any) -> dict[str, Any]:
     Raises:
         InputError: For an argument that cannot work.
     """
-    signature = inspect.signature(train)
-    defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
-    for name in arguments:
-        check_choice("keyword", name, defaults)
-    resolved = {name: value for name, value in (defaults | arguments).items() if name not in configuration.RECORDED}
-    keywords.check(resolved)
+    resolved = keywords.resolve(train, arguments)
     kerasdl.data.resolve_policy(resolved["augmentation"])
-    resolved |= keywords.resolve_optimizer(resolved)
     resolved["backbone"] = backbone_table.backbone_name(resolved["backbone"])
     if resolved["weights"] == "none":
         resolved["weights"] = None

@@ -8,7 +8,6 @@ The default trains a small ResNet-9 on scikit-learn's 8x8 digits: half a minute 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -224,14 +223,8 @@ def resolve(**arguments: Any) -> dict[str, Any]:
     Raises:
         InputError: For an argument that cannot work.
     """
-    signature = inspect.signature(train)
-    defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
-    for name in arguments:
-        check_choice("keyword", name, defaults)
-    resolved = {name: value for name, value in (defaults | arguments).items() if name not in configuration.RECORDED}
-    keywords.check(resolved)
+    resolved = keywords.resolve(train, arguments)
     kerasdl.data.resolve_policy(resolved["augmentation"])
-    resolved |= keywords.resolve_optimizer(resolved)
     return resolved | resolve_architecture(resolved["architecture"], **{name: resolved[name] for name in OPTIONS})
 
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from kerasdl.measuring import classification_metrics
+from kerasdl.data import Split
+from kerasdl.measuring import classification_metrics, predict_scores
 
 TRUTH = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]], np.uint8)
 SCORES = np.array([[0.9, 0.4, 0.1], [0.8, 0.6, 0.1], [0.2, 0.7, 0.1], [0.3, 0.2, 0.1]], np.float32)
@@ -43,3 +44,26 @@ def test_one_label() -> None:
     assert metrics["accuracy"] == pytest.approx(2 / 3)
     assert metrics["macro_f1"] == pytest.approx(2 / 3)
     assert metrics["log_loss"] == pytest.approx(-np.log([0.7, 0.3, 0.8]).mean(), rel=1e-5)
+
+
+def test_measuring_takes_smaller_batches_where_memory_runs_out():
+    sizes = []
+
+    class Small:
+        def predict(self, batches, verbose):
+            sizes.append(batches.batch_size)
+            if batches.batch_size > 16:
+                raise MemoryError
+            return np.zeros((len(batches.examples), 2), np.float32)
+
+    split = Split(np.zeros((40, 3)), np.zeros(40, np.int64))
+    scores = predict_scores(Small(), split, batch_size=1, multi_label=False)
+    assert scores.tolist() == [[0.5, 0.5]] * 40
+    assert sizes == [128, 64, 32, 16]
+
+    class Broken:
+        def predict(self, batches, verbose):
+            raise ValueError("another error")
+
+    with pytest.raises(ValueError, match="another error"):
+        predict_scores(Broken(), split, batch_size=1, multi_label=False)

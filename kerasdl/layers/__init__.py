@@ -1,5 +1,11 @@
 """Registered Keras layers: here belongs only state or masking that core Keras cannot express.
 
 A layer is registered under the package name "kerasdl" (`keras.saving.register_keras_serializable`), uses `keras` and
-`keras.ops` only, and imports nothing of the kit. What can be said with core layers is a function in `kerasdl.blocks`.
+`keras.ops` only, and imports nothing of the kit but other layers. What can be said with core layers is a function in
+`kerasdl.blocks`.
 """
+
+from kerasdl.layers.attention import SelfAttention
+from kerasdl.layers.positions import ClassToken, Positions
+
+__all__ = ["ClassToken", "Positions", "SelfAttention"]

@@ -5,23 +5,45 @@ their names.
 """
 
 from kerasdl.backbone_table import backbones
+from kerasdl.models.attention_maps import attention_maps
 from kerasdl.models.convolutional import cnn
 from kerasdl.models.efficientnet_lite import efficientnet_lite0
 from kerasdl.models.mlp import mlp
 from kerasdl.models.pretrained import backbone_layers, classifier, features
 from kerasdl.models.residual import resnet, resnet9, resnet18, resnet34, resnet50
+from kerasdl.models.transformer import (
+    causal_transformer,
+    gpt2_small,
+    gpt_small,
+    gpt_tiny,
+    transformer_classifier,
+    transformer_classifier_small,
+    transformer_classifier_tiny,
+)
+from kerasdl.models.vision_transformer import vision_transformer, vit_small, vit_tiny
 
 __all__ = [
+    "attention_maps",
     "backbone_layers",
     "backbones",
+    "causal_transformer",
     "classifier",
     "cnn",
     "efficientnet_lite0",
     "features",
+    "gpt2_small",
+    "gpt_small",
+    "gpt_tiny",
     "mlp",
     "resnet",
-    "resnet9",
     "resnet18",
     "resnet34",
     "resnet50",
+    "resnet9",
+    "transformer_classifier",
+    "transformer_classifier_small",
+    "transformer_classifier_tiny",
+    "vision_transformer",
+    "vit_small",
+    "vit_tiny",
 ]

@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from kerasdl.errors import InputError
+from kerasdl.training.remade import remade
 
 if TYPE_CHECKING:
     from keras.optimizers import Optimizer as Base
@@ -40,14 +41,6 @@ def layerwise(optimizer: keras.optimizers.Optimizer, shares: Mapping[str, float]
 
     Reference: Howard and Ruder, Universal Language Model Fine-tuning, arXiv:1801.06146, section 3.2.
     """
-    name = type(optimizer).__name__
-    if name not in LAYERWISE or not isinstance(optimizer, LAYERWISE[name].__bases__[-1]) or optimizer.built:
-        raise InputError(
-            "optimizer",
-            received=f"{name} that has already been built" if optimizer.built else f"{name} with layer-wise rates",
-            expected=f"a new {', '.join(list(LAYERWISE)[:-1])} or {list(LAYERWISE)[-1]}",
-            mend="Choose one of these by name, such as optimizer='adamw'.",
-        )
     for layer, share in shares.items():
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < float("inf"):
             raise InputError(
@@ -56,12 +49,7 @@ def layerwise(optimizer: keras.optimizers.Optimizer, shares: Mapping[str, float]
                 expected="a finite number of at least 0",
                 mend="Try 0.1.",
             )
-    made = LAYERWISE[name].from_config({**optimizer.get_config(), "shares": dict(shares)})
-    # Keras leaves these out of an optimizer's configuration.
-    for exclusion in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
-        if hasattr(optimizer, exclusion):
-            setattr(made, exclusion, getattr(optimizer, exclusion))
-    return made
+    return remade(optimizer, LAYERWISE, what="layer-wise learning rates", shares=dict(shares))
 
 
 class Layerwise(Base):

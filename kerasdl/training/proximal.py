@@ -14,6 +14,7 @@ from keras import ops
 
 from kerasdl import keywords
 from kerasdl.errors import InputError
+from kerasdl.training.remade import remade
 
 KERNELS = r"kernel$"
 
@@ -67,28 +68,7 @@ def proximal(optimizer: keras.optimizers.Optimizer, *, l1: float, kernels: str =
             expected="a regular expression",
             mend=f"Leave it out, or try kernels={KERNELS!r}.",
         ) from None
-    # Keras has a class of its own, of the same name, for some optimizers on PyTorch.
-    name = type(optimizer).__name__
-    if name not in PROXIMAL or not isinstance(optimizer, PROXIMAL[name].__bases__[-1]):
-        raise InputError(
-            "optimizer",
-            received=f"{name} with proximal L1",
-            expected=f"one of {', '.join(PROXIMAL)}",
-            mend="Choose one of these, or use l1 as a penalty.",
-        )
-    if optimizer.built:
-        raise InputError(
-            "optimizer",
-            received=f"{name} that has already been built",
-            expected="a new one",
-            mend="Call proximal before compile and fit.",
-        )
-    made = PROXIMAL[name].from_config({**optimizer.get_config(), "l1": float(l1), "kernels": kernels})
-    # Keras leaves these out of an optimizer's configuration.
-    for exclusion in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
-        if hasattr(optimizer, exclusion):
-            setattr(made, exclusion, getattr(optimizer, exclusion))
-    return made
+    return remade(optimizer, PROXIMAL, what="proximal L1", l1=float(l1), kernels=kernels)
 
 
 class Proximal(Base):
