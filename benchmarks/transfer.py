@@ -26,7 +26,7 @@ import kerasdl  # noqa: E402
 from recipes import fine_tuning  # noqa: E402
 
 # Few labels need more passes over them. From scratch gets about twice as many as fine-tuning.
-EPOCHS = {100: 30, 1000: 10, 5000: 4}
+EPOCHS = {100: 20, 1000: 8, 5000: 4}
 SCRATCH_EPOCHS = {100: 60, 1000: 20, 5000: 7}
 TEST_IMAGES = 2000
 KINDS: dict[str, dict[str, Any]] = {
