@@ -16,7 +16,7 @@ from kerasdl.diagnostics.curves import Finding
 WIDTH, HEIGHT, MARGIN = 640, 240, 44
 # A larger matrix is no longer readable; the classes that are confused most are then listed alone.
 LARGEST_MATRIX = 20
-CURVES = ("loss", "accuracy", "macro_f1", "learning_rate")
+CURVES = ("loss", "accuracy", "macro_f1", "learning_rate", "unfrozen_layers")
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --paper: #ffffff; --line: #c9cfd8; --soft: #f2f4f7; --train: #1f6feb;
