@@ -5,7 +5,7 @@ A layer is registered under the package name "kerasdl" (`keras.saving.register_k
 `kerasdl.blocks`.
 """
 
-from kerasdl.layers.attention import SelfAttention
-from kerasdl.layers.positions import ClassToken, Positions
+from kerasdl.layers.attention import AttentionWeights, SelfAttention
+from kerasdl.layers.sequence import ClassToken, PadLength, Positions
 
-__all__ = ["ClassToken", "Positions", "SelfAttention"]
+__all__ = ["AttentionWeights", "ClassToken", "PadLength", "Positions", "SelfAttention"]

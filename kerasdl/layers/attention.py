@@ -8,7 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasdl.layers.positions import rotate
+from kerasdl.layers.sequence import rotate
+
+
+def _over_keys(padding_mask: Any) -> Any:
+    """A mask of shape (batch, length) as one of (batch, 1, 1, keys), the same for all heads and queries."""
+    return None if padding_mask is None else ops.expand_dims(ops.cast(padding_mask, "bool"), (1, 2))
 
 
 @keras.saving.register_keras_serializable("kerasdl")
@@ -37,7 +42,6 @@ class SelfAttention(keras.layers.Layer):
     Call arguments:
         inputs: Tensor of shape (batch, length, features).
         padding_mask: Booleans of shape (batch, length), false where the input is padding; None for none.
-        return_attention_scores: Whether to return the weights too, of shape (batch, heads, queries, keys), in float32.
 
     Raises:
         ValueError: If the features do not divide into heads, or with `rotary` into heads of even size.
@@ -70,7 +74,8 @@ class SelfAttention(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout") if dropout else None
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
+        """Make the four projections."""
         features = input_shape[-1]
         if features is None or features % self.num_heads or (self.rotary and features // self.num_heads % 2):
             kind = "an even number" if self.rotary else "a whole number"
@@ -136,37 +141,25 @@ class SelfAttention(keras.layers.Layer):
             agreement = ops.where(mask, agreement, -1e30)
         return ops.softmax(agreement, axis=-1)
 
-    def call(
-        self,
-        inputs: Any,
-        padding_mask: Any = None,
-        *,
-        return_attention_scores: bool = False,
-        training: bool | None = None,
-    ) -> Any:
+    def call(self, inputs: Any, padding_mask: Any = None, *, training: bool | None = None) -> Any:
+        """Return a tensor of the shape of `inputs`."""
         query, key, value = self.project(inputs)
-        mask = None if padding_mask is None else ops.expand_dims(ops.cast(padding_mask, "bool"), (1, 2))
-        dropping = self.dropout_layer is not None and training
-        if not (dropping or return_attention_scores):
+        mask = _over_keys(padding_mask)
+        if self.dropout_layer is None or not training:
             return self.attend(query, key, value, mask=mask, causal=self.causal)
-        weights = self.scores(query, key, mask=mask, causal=self.causal)
-        dropped = self.dropout_layer(weights, training=training) if dropping else weights
-        found = self._output(ops.einsum("bhqk,bkhd->bqhd", ops.cast(dropped, value.dtype), value))
-        return (found, weights) if return_attention_scores else found
+        weights = self.dropout_layer(self.scores(query, key, mask=mask, causal=self.causal), training=training)
+        return self._output(ops.einsum("bhqk,bkhd->bqhd", ops.cast(weights, value.dtype), value))
 
     def _output(self, found: Any) -> Any:
         features = self.num_heads * self.head_dim
         return self.output_dense(ops.reshape(found, (-1, ops.shape(found)[1], features)))
 
-    def compute_output_spec(
-        self, inputs: Any, padding_mask: Any = None, *, return_attention_scores: bool = False, training: Any = None
-    ) -> Any:
-        found = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
-        length = inputs.shape[1]
-        weights = keras.KerasTensor((inputs.shape[0], self.num_heads, length, length), dtype="float32")
-        return (found, weights) if return_attention_scores else found
+    def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:
+        """Return the shape of the inputs."""
+        return input_shape
 
     def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the layer."""
         return {
             **super().get_config(),
             "num_heads": self.num_heads,
@@ -177,3 +170,32 @@ class SelfAttention(keras.layers.Layer):
             "output_stddev": self.output_stddev,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
+
+
+@keras.saving.register_keras_serializable("kerasdl")
+class AttentionWeights(keras.layers.Wrapper):
+    """The weights that a `SelfAttention` gives to what it looks at, as a layer that shares its projections.
+
+    Args:
+        layer: The `SelfAttention`.
+        **kwargs: Name and dtype, as of any layer.
+
+    Call arguments:
+        inputs: As of the wrapped layer.
+        padding_mask: As of the wrapped layer.
+        unpadded: Tensor of shape (batch, length, ...): the weights are cut to its length; None to leave them.
+
+    Example:
+        >>> AttentionWeights(model.get_layer("block1_attention"))(x)
+    """
+
+    def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
+        """Build the wrapped layer where it is not yet."""
+        super().build(input_shape)
+
+    def call(self, inputs: Any, padding_mask: Any = None, unpadded: Any = None) -> Any:
+        """Return weights of shape (batch, heads, queries, keys), float32."""
+        query, key, _ = self.layer.project(inputs)
+        weights = self.layer.scores(query, key, mask=_over_keys(padding_mask), causal=self.layer.causal)
+        length = ops.shape(inputs if unpadded is None else unpadded)[1]
+        return weights[:, :, :length, :length]

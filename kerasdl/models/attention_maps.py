@@ -14,8 +14,8 @@ def attention_maps(model: keras.Model) -> keras.Model:
     """Return a model that shares the weights of `model` and also puts out what each attention layer looks at.
 
     The graph of `model` is walked again on the same layers, so the maps follow its weights as they train. It works on
-    any functional model with layers of self-attention, of this kit or `keras.layers.MultiHeadAttention`; those inside a
-    nested model are not seen. The maps take memory that grows with the square of the length; `model` is not changed.
+    any functional model with layers of `kerasdl.layers.SelfAttention`; those inside a nested model are not seen. The
+    maps take memory that grows with the square of the length.
 
     Args:
         model: A functional model, for example from `transformer_classifier`.
@@ -31,14 +31,16 @@ def attention_maps(model: keras.Model) -> keras.Model:
         >>> attention_maps(model).predict(tokens)["block1_attention"]
     """
     maps: dict[str, Any] = {}
+    unpadded: list[Any] = []
 
     def again(layer: Any, *args: Any, **keywords: Any) -> Any:
-        if isinstance(layer, (layers.SelfAttention, keras.layers.MultiHeadAttention)):
-            found, weights = layer(*args, **{**keywords, "return_attention_scores": True})
+        if isinstance(layer, layers.PadLength) and not unpadded:
+            unpadded.append(args[0])
+        if isinstance(layer, layers.SelfAttention):
             # a layer that is called twice has two maps
             name = layer.name if layer.name not in maps else f"{layer.name}_{len(maps)}"
-            maps[name] = weights
-            return found
+            weights = layers.AttentionWeights(layer, name=f"{name}_weights")
+            maps[name] = weights(*args, unpadded=unpadded[0] if unpadded else None, **keywords)
         return layer(*args, **keywords)
 
     functional = isinstance(model, keras.Model) and hasattr(model, "operations")
@@ -51,4 +53,4 @@ def attention_maps(model: keras.Model) -> keras.Model:
             expected="a functional Keras model with a layer of self-attention",
             mend="Build it for example with kerasdl.models.transformer_classifier.",
         )
-    return keras.Model(shared.inputs, {"output": shared.output, **maps}, name=f"{model.name}_attention")
+    return keras.Model(shared.input, {"output": shared.output, **maps}, name=f"{model.name}_attention")

@@ -71,7 +71,7 @@ def token_input(
     maximum_length: Any,
     dropout: float,
 ) -> tuple[keras.KerasTensor, keras.layers.ReversibleEmbedding, keras.KerasTensor]:
-    """Return the input of int32 ids named "tokens", the layer of their vectors, and the vectors with their positions."""
+    """Return the input of int32 ids named "tokens", the layer of their vectors, and these with their positions."""
     vocabulary_size = inputs.check_integer("vocabulary_size", vocabulary_size, minimum=2)
     for what, length in {"sequence_length": sequence_length, "maximum_length": maximum_length}.items():
         if length is not None:

@@ -132,10 +132,8 @@ def vision_transformer(
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     x = transformer_blocks.transformer(x, stochastic_depth=stochastic_depth, **sizes)
-    if pooling == "class_token":
-        x = ops.take(x, 0, axis=1)
-    else:
-        x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
+    average = keras.layers.GlobalAveragePooling1D(name="pool")
+    x = ops.take(x, 0, axis=1) if pooling == "class_token" else average(x)
     return keras.Model(image, blocks.logits(x, num_classes, regularizer=regularizer), name=name)
 
 

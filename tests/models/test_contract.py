@@ -20,7 +20,9 @@ import pytest
 from kerasdl import models
 
 SMALL = {"filters": (4, 8), "num_layers": (1, 2)}
-# name: (builder, input shape, keywords, trainable parameters); three classes each
+ATTENTION = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8}
+VOCABULARY = 11
+# name: (builder, input shape, keywords, trainable parameters); three classes each, or the vocabulary at each position
 CASES = {
     "mlp": (models.mlp, (20,), {"hidden": (16, 8), "dropout": 0.2}, 499),
     "mlp on images": (models.mlp, (8, 8, 1), {"hidden": (16,), "normalization": "batch"}, 1107),
@@ -37,18 +39,51 @@ CASES = {
     "resnet plain": (models.resnet, (8, 8, 1), {**SMALL, "normalization": None}, 2451),
     "efficientnet_lite0": (models.efficientnet_lite0, (32, 32, 3), {"dropout": 0.2}, 3_374_851),
     "resnet9": (models.resnet9, (8, 8, 1), {"filters": (4, 4, 8, 8), "dropout": 0.2}, 2607),
+    "transformer_classifier": (models.transformer_classifier, (7,), {**ATTENTION, "attention_dropout": 0.1}, 1875),
+    "transformer_classifier learned": (
+        models.transformer_classifier,
+        (16,),
+        {**ATTENTION, "positions": "learned", "activation": "swiglu", "normalization": "rms", "pooling": "max"},
+        2019,
+    ),
+    "vision_transformer": (models.vision_transformer, (9, 8, 3), {**ATTENTION, "stochastic_depth": 0.2}, 2227),
+    "vision_transformer convolution": (
+        models.vision_transformer,
+        (8, 8, 1),
+        {**ATTENTION, "stem": "convolution", "pooling": "class_token", "positions": "sinusoidal", "dropout": 0.1},
+        2215,
+    ),
+    "causal_transformer": (models.causal_transformer, (6,), {**ATTENTION, "norm_first": False}, 1832),
+    "causal_transformer untied": (
+        models.causal_transformer,
+        (6,),
+        {**ATTENTION, "tie_embeddings": False, "positions": "learned"},
+        1984,
+    ),
 }
 BATCH = 6
 
 
+def on_tokens(case: str) -> bool:
+    return CASES[case][0] in (models.transformer_classifier, models.causal_transformer)
+
+
 def build(case: str) -> keras.Model:
     builder, shape, keywords, _ = CASES[case]
-    return builder(shape, 3, **keywords)
+    if builder is models.causal_transformer:
+        return builder(*shape, VOCABULARY, **keywords)
+    return builder(*shape, VOCABULARY, 3, **keywords) if on_tokens(case) else builder(shape, 3, **keywords)
+
+
+def output_shape(case: str) -> tuple[int, ...]:
+    return (*CASES[case][1], VOCABULARY) if CASES[case][0] is models.causal_transformer else (3,)
 
 
 def batch(case: str, size: int = BATCH) -> np.ndarray:
     shape = (size, *CASES[case][1])
     rng = np.random.default_rng(0)
+    if on_tokens(case):
+        return rng.integers(0, VOCABULARY, shape, "int32")
     return rng.integers(0, 256, shape, "uint8") if len(shape) == 4 else rng.standard_normal(shape, "float32")
 
 
@@ -63,7 +98,7 @@ def trained(case: str) -> keras.Model:
     model = build(case)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
     for _ in range(3):
-        model.train_on_batch(batch(case), np.arange(BATCH) % 3)
+        model.train_on_batch(batch(case), np.arange(BATCH) % 3 if output_shape(case) == (3,) else batch(case))
     return model
 
 
@@ -74,18 +109,18 @@ def case(request: pytest.FixtureRequest) -> str:
 
 def test_logits_of_any_batch_size(case: str) -> None:
     model = trained(case)
-    assert model.output_shape == (None, 3)
+    assert model.output_shape == (None, *output_shape(case))
     assert model.output.dtype == "float32"
     assert model.name == CASES[case][0].__name__
     whole = logits(model, batch(case))
-    assert whole.shape == (BATCH, 3)
+    assert whole.shape == (BATCH, *output_shape(case))
     np.testing.assert_allclose(logits(model, batch(case)[:1]), whole[:1], atol=1e-5)
 
 
 def test_raw_input(case: str) -> None:
     given = build(case).inputs[0]
-    image = len(CASES[case][1]) == 3
-    assert (given.name, given.dtype) == (("image", "uint8") if image else ("features", "float32"))
+    kinds = {1: ("features", "float32"), 3: ("image", "uint8")}
+    assert (given.name, given.dtype) == (("tokens", "int32") if on_tokens(case) else kinds[len(CASES[case][1])])
     assert not build(case).compiled
 
 

@@ -1,4 +1,4 @@
-"""Where an element stands in its sequence: added to its features, or turned into queries and keys; the class token."""
+"""Layers along a sequence: where an element stands in it, an element in front of it, padding behind it."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ class Positions(keras.layers.Layer):
         self.stddev = stddev
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the learned vectors."""
         if self.kind == "learned":
             length = self.maximum_length or input_shape[1]
             if length is None or (input_shape[1] or 0) > length:
@@ -83,6 +84,7 @@ class Positions(keras.layers.Layer):
             )
 
     def call(self, inputs: Any, positions: Any = None) -> Any:
+        """Return a tensor of the shape of `inputs`."""
         length = ops.shape(inputs)[1]
         if self.kind == "learned":
             # A slice where it can be: its gradient is cheaper than that of looking rows up.
@@ -95,9 +97,11 @@ class Positions(keras.layers.Layer):
         return inputs + ops.cast(found, inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the inputs."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the layer."""
         own = {"kind": self.kind, "maximum_length": self.maximum_length, "stddev": self.stddev}
         return {**super().get_config(), **own}
 
@@ -122,16 +126,62 @@ class ClassToken(keras.layers.Layer):
         self.stddev = stddev
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the learned element."""
         initializer = keras.initializers.RandomNormal(stddev=self.stddev)
         self.token = self.add_weight(shape=(1, 1, input_shape[-1]), initializer=initializer, name="token")
 
     def call(self, inputs: Any) -> Any:
+        """Return a tensor of shape (batch, length + 1, features)."""
         token = ops.cast(self.token, inputs.dtype)
         return ops.concatenate([ops.repeat(token, ops.shape(inputs)[0], axis=0), inputs], axis=1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the inputs, longer by one."""
         length = input_shape[1]
         return (input_shape[0], None if length is None else length + 1, input_shape[2])
 
     def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the layer."""
         return {**super().get_config(), "stddev": self.stddev}
+
+
+@keras.saving.register_keras_serializable("kerasdl")
+class PadLength(keras.layers.Layer):
+    """Lengthen sequences by zeros (false for booleans) to a multiple, so that all lengths compute alike.
+
+    Kernels handle the last rows and the last terms of a sum apart. With whole multiples there are none, and sums that
+    differ in zeros at their end only are the same to the last bit.
+
+    Args:
+        multiple: The length becomes the next multiple of it.
+        **kwargs: Name and dtype, as of any layer.
+
+    Call arguments:
+        inputs: Tensor of shape (batch, length, ...).
+
+    Example:
+        >>> PadLength(16)(keras.Input((20, 64)))
+    """
+
+    def __init__(self, multiple: int = 16, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.multiple = multiple
+
+    def call(self, inputs: Any) -> Any:
+        """Return a tensor of shape (batch, length rounded up, ...)."""
+        batch, length = ops.shape(inputs)[:2]
+        zeros = ops.zeros((batch, -length % self.multiple, *inputs.shape[2:]), dtype=inputs.dtype)
+        return ops.concatenate([inputs, zeros], axis=1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the inputs with their length rounded up."""
+        length = input_shape[1]
+        return (input_shape[0], None if length is None else length + -length % self.multiple, *input_shape[2:])
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """Return what comes out: of the type of the inputs, which may be booleans."""
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the layer."""
+        return {**super().get_config(), "multiple": self.multiple}
