@@ -148,6 +148,21 @@ def folder(name: str, value: Any) -> None:
         ) from None
 
 
+def run_folder(name: str, value: Any) -> None:
+    """Check for the folder of a run to go on with, or for one where it can begin."""
+    folder(name, value)
+    path = Path(value)
+    is_run = any((path / file).exists() for file in ("config.json", "asked.json"))
+    # What is hidden is what a process left that was killed while it wrote its first file.
+    if path.is_dir() and not is_run and any(not entry.name.startswith(".") for entry in path.iterdir()):
+        raise InputError(
+            name,
+            received=f"{str(value)!r}, which holds files and no run",
+            expected="the folder of the run to go on with, or a new or an empty one",
+            mend="Choose another: a run keeps and removes files of its own there.",
+        )
+
+
 def new_directory(name: str, value: Any) -> None:
     """Check for a folder that is empty or can be made."""
     folder(name, value)

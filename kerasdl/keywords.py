@@ -84,7 +84,7 @@ def check(arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         if name in CHECKS and value is not None:
             goes_on = name == "directory" and arguments.get("resume") is True
-            (checks.folder if goes_on else CHECKS[name])(name, value)
+            (checks.run_folder if goes_on else CHECKS[name])(name, value)
     if arguments.get("resume") and arguments.get("directory") is None:
         raise InputError(
             "resume", received="no directory", expected="the folder of the run", mend='Add directory="runs/first".'

@@ -95,7 +95,9 @@ def diagnose(
 
     train, validation = dataset.train, dataset.validation
     # As many training examples as validation ones: a sample is enough, and measuring costs as much for both.
-    sample = Split(*train.batch(np.arange(min(len(train), max(len(validation), 256)))))
+    # Spread over all of them: a folder's lie class by class.
+    count = min(len(train), max(len(validation), 256))
+    sample = Split(*train.batch(np.linspace(0, len(train) - 1, count).astype(int)))
     right = [
         _right(
             split.targets,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +34,7 @@ def phases(decided: Mapping[str, Any], layers: int) -> list[Phase]:
     if decided["weights"] is None:
         return [Phase(layers, decided["epochs"], 1.0)]
     unfreeze, steps = decided["unfreeze"], decided["unfreeze_steps"]
-    unfrozen = round(unfreeze * layers) if isinstance(unfreeze, float) else min(unfreeze, layers)
+    unfrozen = min(int(unfreeze), layers) if isinstance(unfreeze, numbers.Integral) else round(unfreeze * layers)
     unfrozen = max(unfrozen, 1) if unfreeze else 0
     found = [Phase(0, decided["frozen_epochs"], 1.0)] if decided["frozen_epochs"] else []
     for step in range(1, steps + 1) if unfrozen else ():
@@ -69,12 +71,12 @@ def fit_phases(
     from_scratch = decided["weights"] is None
     history: dict[str, list[float]] = {}
     best_loss, best_weights = float("inf"), model.get_weights()
-    # Each phase makes an optimizer of its own from it.
-    optimizer = configuration.jsonable(decided["optimizer"])
     checkpoints, logs = decided["checkpoint_directory"], decided["log_directory"]
     for number, phase in enumerate(phases(decided, len(training.countable(layers))), start=1):
         options = configuration.matching(training.fit, decided)
-        options |= {"epochs": phase.epochs, "optimizer": optimizer, "loss": loss, "metrics": training_metrics(dataset)}
+        options |= {"epochs": phase.epochs, "loss": loss, "metrics": training_metrics(dataset)}
+        if isinstance(decided["optimizer"], keras.optimizers.Optimizer):
+            options["optimizer"] = training.copied(decided["optimizer"])
         if checkpoints is not None:
             options["checkpoint_directory"] = checkpoints / f"phase{number}"
             options["log_directory"] = logs / f"phase{number}"
@@ -85,13 +87,23 @@ def fit_phases(
                 options["learning_rate"] = decided["learning_rate"] * phase.rate
         if decided["verbose"]:
             print(f"Phase {number}: {describe(phase, decided)}", flush=True)
-        if phase.unfrozen == 0 and decided["feature_passes"]:
-            curves = fit_head(
-                model, dataset, decided, options, checkpoints, encode_targets=encode_targets, augment=augment
-            )
-        else:
-            options |= {"encode_targets": encode_targets, "augment": augment}
-            curves = training.fit(model, dataset.train, dataset.validation, **options)
+        seed = (decided["seed"] + number) % 2**32
+        try:
+            if phase.unfrozen == 0 and decided["feature_passes"]:
+                options["seed"] = seed
+                curves = fit_head(
+                    model, dataset, decided, options, checkpoints, encode_targets=encode_targets, augment=augment
+                )
+            else:
+                options |= {"encode_targets": encode_targets, "augment": augment, "seed": seed}
+                keras.utils.set_random_seed(seed)  # PyTorch's dropout draws from what the phase before left
+                curves = training.fit(model, dataset.train, dataset.validation, **options)
+        except FloatingPointError as error:
+            if not np.isfinite(best_loss):
+                raise
+            warnings.warn(f"Phase {number} is left out: {error}", stacklevel=2)
+            model.set_weights(best_weights)
+            break
         for name, values in curves.items():
             history.setdefault(name, []).extend(values)
         history.setdefault("unfrozen_layers", []).extend([float(phase.unfrozen)] * len(curves["loss"]))
@@ -128,7 +140,9 @@ def fit_head(
         )
 
     train = extracted("train", passes=decided["feature_passes"], augment=augment, seed=decided["seed"])
-    return training.fit(head, train, extracted("validation"), **options)
+    validation = extracted("validation")
+    keras.utils.set_random_seed(options["seed"])
+    return training.fit(head, train, validation, **options)
 
 
 def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model]:

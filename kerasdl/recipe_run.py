@@ -59,6 +59,7 @@ def run_recipe(
                 return _said(Result.load(folder, data=dataset), decided["verbose"])
             keras.utils.set_random_seed(decided["seed"])
             model = build(decided)
+            _check_optimizer(decided)
             if folder is not None:
                 run_directory.begin(folder, config)
             history = fit(model, decided | run_directory.places(folder))
@@ -68,6 +69,8 @@ def run_recipe(
                 raise
             arguments = arguments | _with_less_memory(arguments, len(dataset.train))
             model = None
+            for callback in arguments["callbacks"]:
+                callback._model = None
         # Only here, where the error holds no frame and no tensor any more, can the memory come back.
         keras.utils.clear_session(free_memory=True)
         gc.collect()
@@ -100,6 +103,14 @@ def configured(arguments: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]
     }
 
 
+def _check_optimizer(decided: Mapping[str, Any]) -> None:
+    # Made once for nothing, so that what an optimizer refuses is refused before anything is written.
+    options = configuration.matching(training.make_optimizer, decided)
+    if decided.get("l1_mode") == "proximal":
+        options["proximal_l1"] = decided["l1"]
+    training.make_optimizer(decided["optimizer"], total_steps=1, **options)
+
+
 def _with_less_memory(arguments: Mapping[str, Any], examples: int) -> dict[str, Any]:
     before = min(arguments["batch_size"], examples), arguments["gradient_accumulation"]
     smaller = training.smaller_batch(*before)
@@ -115,7 +126,7 @@ def _with_less_memory(arguments: Mapping[str, Any], examples: int) -> dict[str, 
     warnings.warn(
         f"OUT OF MEMORY with batch_size={before[0]}, gradient_accumulation={before[1]}: training begins again with "
         f"batch_size={smaller[0]}, gradient_accumulation={smaller[1]}, which makes the same updates of "
-        f"{before[0] * before[1]} examples (batch normalization sees the smaller batches).",
+        f"{before[0] * before[1]} examples (batch normalization and the moving average go by the smaller batches).",
         stacklevel=3,
     )
     return {"batch_size": smaller[0], "gradient_accumulation": smaller[1]}

@@ -9,12 +9,13 @@ backbone learn too, the lower the slower. Batch normalizations keep the statisti
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kerasdl
-from kerasdl import backbone_table, checks, configuration, keywords, targets
+from kerasdl import backbone_table, checks, configuration, keywords, phase_keywords, targets
 from kerasdl.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 # Below, a backbone's last feature map is one or four points: little is left of what it has learned.
 SMALLEST_SIDE = 96
-# The first phase by default: cheap epochs on computed features, and enough steps for a head even with a few batches.
-FROZEN_EPOCHS, FROZEN_STEPS = 10, 300
-# Those that the kit can give a learning rate for each layer.
-OPTIMIZERS = ("sgd", "nesterov", "adam", "adamw", "rmsprop")
 
 
 def train(
@@ -149,18 +146,21 @@ def train(
 
     import keras
 
+    from kerasdl.phases import phases
+
     dataset = kerasdl.data.load(data, image_size=image_size, input_shape=input_shape, num_classes=num_classes)
     class_weights = kerasdl.data.class_weights(dataset, class_weight)
     ways = targets.loss_and_encoding(dataset, label_smoothing=label_smoothing)
     ways["augment"] = kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes)
     steps = len(dataset.train) // min(batch_size, len(dataset.train))
     if arguments["frozen_epochs"] is None:
-        arguments["frozen_epochs"] = max(FROZEN_EPOCHS, -(-FROZEN_STEPS // steps))
+        arguments["frozen_epochs"] = phase_keywords.frozen_epochs(steps)
     build_keywords = configuration.matching(build, arguments)
 
-    def built(precision: str) -> keras.Model:
+    def built(precision: str, batch_size: int) -> keras.Model:
         model = build(dataset.input_shape, dataset.num_classes, **build_keywords | {"precision": precision})
         if arguments["weights"] is None:
+            steps = len(dataset.train) // min(batch_size, len(dataset.train))
             for layer in model.layers:
                 if isinstance(layer, keras.layers.BatchNormalization):
                     layer.momentum = kerasdl.blocks.suitable_momentum(epochs * steps)
@@ -169,12 +169,25 @@ def train(
     def fitted(model: keras.Model, decided: dict[str, Any]) -> dict[str, list[float]]:
         return kerasdl.fit_phases(model, dataset, decided | {"class_weight": class_weights}, **ways)
 
+    def prepared(decided: dict[str, Any]) -> dict[str, Any]:
+        whole = functools.partial(built, batch_size=decided["batch_size"])
+
+        def first_phase(precision: str) -> keras.Model:
+            model = whole(precision)
+            if decided["weights"] is not None:
+                layers = kerasdl.models.backbone_layers(model)
+                count = phases(decided, len(kerasdl.training.countable(layers)))[0].unfrozen
+                kerasdl.training.freeze(layers, unfreeze=count)
+            return model
+
+        return kerasdl.training.resolve_auto(decided, whole, dataset.train, **ways, build_for_rate=first_phase)
+
     return kerasdl.run_recipe(
         "fine_tuning",
         arguments,
         dataset,
-        prepare=lambda decided: kerasdl.training.resolve_auto(decided, built, dataset.train, **ways),
-        build=lambda decided: built(decided["precision"]),
+        prepare=prepared,
+        build=lambda decided: built(decided["precision"], decided["batch_size"]),
         fit=fitted,
     )
 
@@ -278,48 +291,7 @@ def resolve(**arguments: Any) -> dict[str, Any]:
     resolved["backbone"] = backbone_table.backbone_name(resolved["backbone"])
     if resolved["weights"] == "none":
         resolved["weights"] = None
-    if resolved["weights"] is not None:
-        check_optimizer(resolved["optimizer"])
-    return resolved | resolve_phases(resolved)
-
-
-def check_optimizer(optimizer: Any) -> None:
-    """Refuse an optimizer that cannot give each layer a learning rate of its own."""
-    name = optimizer.get("class_name") if isinstance(optimizer, Mapping) else type(optimizer).__name__
-    name = optimizer if isinstance(optimizer, str) else name
-    if str(name).lower() not in OPTIMIZERS:
-        raise InputError(
-            "optimizer",
-            received=f"{name} with a learning rate for each layer",
-            expected=f"one of {', '.join(OPTIMIZERS)}, or Keras's object of that kind",
-            mend='Try optimizer="adamw".',
-        )
-
-
-def resolve_phases(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides about the phases with its defaults filled in, or refuse what contradicts itself."""
-    from_scratch = resolved["weights"] is None
-    unfreeze = resolved["unfreeze"]
-    unfreeze = 1.0 if unfreeze is None else unfreeze
-    frozen_epochs = 0 if from_scratch and resolved["frozen_epochs"] is None else resolved["frozen_epochs"]
-    if from_scratch and (unfreeze != 1.0 or frozen_epochs):
-        raise InputError(
-            "unfreeze" if unfreeze != 1.0 else "frozen_epochs",
-            received=f"{unfreeze if unfreeze != 1.0 else frozen_epochs} without pretrained weights",
-            expected="nothing: random layers are not worth keeping",
-            mend='Leave it out, or pass weights="imagenet".',
-        )
-    if not unfreeze and frozen_epochs == 0:
-        raise InputError(
-            "frozen_epochs",
-            received="0 with unfreeze=0",
-            expected="epochs for something to learn in",
-            mend=f"Try frozen_epochs={FROZEN_EPOCHS}.",
-        )
-    passes = resolved["feature_passes"]
-    if passes is None:
-        passes = 0 if kerasdl.data.resolve_policy(resolved["augmentation"]) else 1
-    return {"unfreeze": unfreeze, "frozen_epochs": frozen_epochs, "feature_passes": passes}
+    return resolved | phase_keywords.resolve(resolved)
 
 
 def space(hp: Any) -> dict[str, Any]:

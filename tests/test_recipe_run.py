@@ -101,3 +101,18 @@ def test_out_of_memory_is_recognised_behind_another_error(error):
     assert is_out_of_memory(error)
     assert is_out_of_memory(outer)
     assert not is_out_of_memory(ValueError("no"))
+
+
+def test_what_the_optimizer_refuses_leaves_no_folder(tmp_path):
+    with pytest.raises(kerasdl.InputError, match="ema"):
+        image_classification.train(
+            "digits", optimizer=keras.optimizers.Adam(1e-3), ema=0.9, directory=tmp_path / "run", **QUICK
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_never_takes_over_a_folder_of_other_files(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(kerasdl.InputError, match="files and no run"):
+        image_classification.train("digits", directory=tmp_path, resume=True, **QUICK)
+    assert (tmp_path / "checkpoints").is_dir()

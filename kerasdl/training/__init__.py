@@ -13,12 +13,14 @@ from kerasdl.training.memory import is_out_of_memory, smaller_batch
 from kerasdl.training.optimizers import make_optimizer
 from kerasdl.training.proximal import proximal
 from kerasdl.training.pruning import prune_units
+from kerasdl.training.remade import copied
 from kerasdl.training.resume import TrainingInterrupted
 
 __all__ = [
     "Choice",
     "LearningRateCurve",
     "calibrate",
+    "copied",
     "countable",
     "extract_features",
     "falling_rates",

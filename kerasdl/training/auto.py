@@ -23,6 +23,7 @@ def resolve_auto(
     loss: Any,
     encode_targets: Encode | None = None,
     augment: Augment | None = None,
+    build_for_rate: Callable[..., keras.Model] | None = None,
 ) -> dict[str, Any]:
     """Return `precision`, `jit_compile`, `steps_per_execution` and `learning_rate` with no "auto" left.
 
@@ -36,6 +37,7 @@ def resolve_auto(
         loss: As for :func:`kerasdl.training.fit`, as are the next two.
         encode_targets: What turns stored targets into those that `loss` compares.
         augment: What changes a training batch at random.
+        build_for_rate: Makes the model that the learning rate is for, where that is not the one of `build`.
     """
     chosen = {name: arguments[name] for name in (*HARDWARE, "learning_rate")}
     data = {"loss": loss, "encode_targets": encode_targets, "augment": augment, "batch_size": arguments["batch_size"]}
@@ -54,7 +56,7 @@ def resolve_auto(
     if chosen["learning_rate"] == "auto":
         keras.utils.set_random_seed(arguments["seed"])
         curve = find_learning_rate(
-            build(precision=chosen["precision"]),
+            (build_for_rate or build)(precision=chosen["precision"]),
             examples,
             **data,
             optimizer=arguments["optimizer"],

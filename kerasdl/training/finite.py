@@ -124,8 +124,15 @@ def first_bad_layer(model: keras.Model, inputs: Any) -> str:
         for variable in layer.weights:
             if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
                 return f"the weights {variable.name!r} of layer {layer.name!r}"
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    outputs = keras.Model(model.inputs, [layer.output for layer in layers]).predict_on_batch(inputs)
+    # The calls of this model: a layer that it shares with another has that one's as its `output`.
+    calls = [
+        node
+        for depth in sorted(model._nodes_by_depth, reverse=True)
+        for node in model._nodes_by_depth[depth]
+        if not node.is_input
+    ]
+    layers = [call.operation for call in calls]
+    outputs = keras.Model(model.inputs, [call.output_tensors[0] for call in calls]).predict_on_batch(inputs)
     for layer, output in zip(layers, outputs if isinstance(outputs, list) else [outputs], strict=True):
         if not np.isfinite(np.asarray(output, dtype=np.float32)).all():
             return f"the output of layer {layer.name!r}"

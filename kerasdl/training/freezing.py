@@ -27,7 +27,7 @@ def freeze(layers: Sequence[keras.layers.Layer], *, unfreeze: int) -> list[str]:
     Reference: https://keras.io/guides/transfer_learning/
     """
     counted = countable(layers)
-    trained = {layer.name for layer in counted[len(counted) - unfreeze :]}
+    trained = {layer.name for layer in counted[max(0, len(counted) - unfreeze) :]}
     for layer in layers:
         layer.trainable = layer.name in trained
         for inner in _flat([layer]):

@@ -29,7 +29,11 @@ class _Passes(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> np.ndarray:
         number, step = divmod(index, self.num_batches // self._passes)
         begin = step * self._batch_size
-        inputs, targets = self._examples.batch(np.arange(begin, min(begin + self._batch_size, len(self._examples))))
+        indices = np.arange(len(self._examples))
+        if self._augment is not None:
+            # Mixtures need neighbours of other classes, and others in every pass.
+            indices = np.random.default_rng((self._seed, number, 0, 0, 0)).permutation(indices)
+        inputs, targets = self._examples.batch(np.sort(indices[begin : begin + self._batch_size]))
         targets = self.encode(targets)
         if self._augment is not None:
             # The order of training has two numbers and its augmentation three: another stream.
@@ -61,7 +65,7 @@ def extract_features(
         seed: Of the augmentation.
 
     Returns:
-        Features (passes * examples, ...) and targets, pass after pass, each in the stored order.
+        Features (passes * examples, ...) and targets, pass after pass; without `augment` in the stored order.
     """
     source = _Passes(examples, batch_size, passes, augment, seed)
     source.encode = encode_targets

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 # TensorFlow, PyTorch, Python and NumPy have classes for it; XLA says it in words.
 CLASSES = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError", "_ArrayMemoryError")
-WORDS = ("RESOURCE_EXHAUSTED", "out of memory", "OUT_OF_MEMORY", "can't allocate memory", "failed to allocate memory")
+WORDS = (
+    "RESOURCE_EXHAUSTED",
+    "out of memory",
+    "OUT_OF_MEMORY",
+    "can't allocate memory",
+    "failed to allocate memory",
+    "Dst tensor is not initialized",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

@@ -1,4 +1,4 @@
-"""An optimizer made again as one of the kit's kinds of it, with all its settings."""
+"""An optimizer made again, as it is or as one of the kit's kinds of it, with all its settings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,15 @@ def remade(optimizer: keras.optimizers.Optimizer, kinds: Mapping[str, Any], *, w
             expected="a new one",
             mend="Make another with the same settings.",
         )
-    made = kinds[name].from_config({**optimizer.get_config(), **settings})
+    return _without_decay_as(kinds[name].from_config({**optimizer.get_config(), **settings}), optimizer)
+
+
+def copied(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Return a new optimizer with the same settings."""
+    return _without_decay_as(type(optimizer).from_config(optimizer.get_config()), optimizer)
+
+
+def _without_decay_as(made: Any, optimizer: keras.optimizers.Optimizer) -> Any:
     # Keras leaves these out of an optimizer's configuration.
     for exclusion in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
         if hasattr(optimizer, exclusion):

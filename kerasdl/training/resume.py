@@ -124,7 +124,7 @@ class Resumable(keras.callbacks.Callback):
         last = epoch + 1 == self._epochs or self.model.stop_training
         if last or self._signal is not None or self._is_time_after_epoch():
             self._save((epoch + 1) * self._batches.steps)
-        if self._signal is not None and not last:
+        if self._signal is not None:
             self._finish_and_say(epoch + 1, 0)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -178,5 +178,5 @@ class Resumable(keras.callbacks.Callback):
         where = f"after {epoch} epochs" + (f" and {step} batches" if step else "")
         raise TrainingInterrupted(
             f"Stopped by {signal.Signals(self._signal or signal.SIGINT).name} {where}; everything is saved in "
-            f"{self._folder.parent}. The same call with resume=True goes on."
+            f"{self._folder}. The same call with resume=True goes on."
         )
