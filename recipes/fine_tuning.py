@@ -151,7 +151,9 @@ def train(
     dataset = kerasdl.data.load(data, image_size=image_size, input_shape=input_shape, num_classes=num_classes)
     class_weights = kerasdl.data.class_weights(dataset, class_weight)
     ways = targets.loss_and_encoding(dataset, label_smoothing=label_smoothing)
-    ways["augment"] = kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes)
+    augment = kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes)
+    # None, where nothing changes, keeps the order of the images whether their features are computed once or not.
+    ways["augment"] = augment if kerasdl.data.resolve_policy(augmentation) else None
     steps = len(dataset.train) // min(batch_size, len(dataset.train))
     if arguments["frozen_epochs"] is None:
         arguments["frozen_epochs"] = phase_keywords.frozen_epochs(steps)
