@@ -15,12 +15,21 @@ from kerasdl.training.batches import Augment, Encode, Examples
 
 
 class _Passes(keras.utils.PyDataset):
-    def __init__(self, examples: Examples, batch_size: int, passes: int, augment: Augment | None, seed: int):
+    def __init__(
+        self,
+        examples: Examples,
+        encode_targets: Encode,
+        *,
+        passes: int,
+        augment: Augment | None,
+        batch_size: int,
+        seed: int,
+    ):
         super().__init__(workers=1, use_multiprocessing=False)
         self._examples, self._batch_size, self._seed = examples, batch_size, seed
         self._passes, self._augment = passes, augment
+        self._encode_targets = encode_targets
         self.targets: dict[int, np.ndarray] = {}
-        self.encode: Encode = np.asarray
 
     @property
     def num_batches(self) -> int:
@@ -34,7 +43,7 @@ class _Passes(keras.utils.PyDataset):
             # Mixtures need neighbours of other classes, and others in every pass.
             indices = np.random.default_rng((self._seed, number, 0, 0, 0)).permutation(indices)
         inputs, targets = self._examples.batch(np.sort(indices[begin : begin + self._batch_size]))
-        targets = self.encode(targets)
+        targets = self._encode_targets(targets)
         if self._augment is not None:
             # The order of training has two numbers and its augmentation three: another stream.
             generator = np.random.default_rng((self._seed, number, step, 0))
@@ -67,8 +76,7 @@ def extract_features(
     Returns:
         Features (passes * examples, ...) and targets, pass after pass; without `augment` in the stored order.
     """
-    source = _Passes(examples, batch_size, passes, augment, seed)
-    source.encode = encode_targets
+    source = _Passes(examples, encode_targets, passes=passes, augment=augment, batch_size=batch_size, seed=seed)
     features = model.predict(source, verbose=0)
     return np.asarray(features), np.concatenate([source.targets[index] for index in range(source.num_batches)])
 
