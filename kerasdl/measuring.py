@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +11,64 @@ if TYPE_CHECKING:
     import keras
 
     from kerasdl.data import Dataset, Split
+    from kerasdl.training.batches import Examples
 
 THRESHOLD = 0.5
 """Where several classes may be true at once: the score above which one is said to be there."""
 
 
-def predict_scores(model: keras.Model, split: Split, *, batch_size: int, multi_label: bool) -> np.ndarray:
+class Classification:
+    """What the tasks of classifiers share, whatever their inputs are: see :class:`kerasdl.task.Task`.
+
+    Args:
+        class_names: Name of each class, in the order of the logits.
+        multi_label: Whether several classes of an example may be true at once.
+    """
+
+    kind: str
+
+    def __init__(self, class_names: Sequence[str], *, multi_label: bool):
+        self.class_names = tuple(class_names)
+        self.multi_label = multi_label
+
+    def examples(self, split: Split) -> Examples:
+        """Return the examples of a split as the model takes them."""
+        raise NotImplementedError
+
+    def scores(self, model: keras.Model, split: Split, *, batch_size: int) -> np.ndarray:
+        """Return what the model says of every example of a split: see :func:`predict_scores`."""
+        return predict_scores(model, self.examples(split), batch_size=batch_size, multi_label=self.multi_label)
+
+    def measure(self, model: keras.Model, split: Split, *, batch_size: int) -> dict[str, float]:
+        """Return the metrics of the model on a split: see :func:`classification_metrics`."""
+        return classification_metrics(split.targets, self.scores(model, split, batch_size=batch_size))
+
+    def diagnose(
+        self,
+        model: keras.Model,
+        dataset: Dataset,
+        *,
+        history: Mapping[str, Sequence[float]],
+        config: Mapping[str, Any],
+    ) -> list[Any]:
+        """Return the findings on a training: see :func:`diagnose`."""
+
+        def scored(split: Split) -> np.ndarray:
+            return self.scores(model, split, batch_size=config["batch_size"])
+
+        return diagnose(scored, dataset, history=history, config=config)
+
+    def report(self, model: keras.Model, split: Split, *, batch_size: int) -> dict[str, Any]:
+        """Return what the report shows: the classes, what is true and what the model says."""
+        scores = self.scores(model, split, batch_size=batch_size)
+        return {"class_names": self.class_names, "truth": split.targets, "scores": scores}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all that makes the task, for JSON."""
+        return {"kind": self.kind, "class_names": list(self.class_names), "multi_label": self.multi_label}
+
+
+def predict_scores(model: keras.Model, split: Examples, *, batch_size: int, multi_label: bool) -> np.ndarray:
     """Return the scores of every example, float32 (count, classes): each in [0, 1], or each row a distribution.
 
     Args:
@@ -80,12 +132,16 @@ def classification_metrics(targets: np.ndarray, scores: np.ndarray) -> dict[str,
 
 
 def diagnose(
-    model: keras.Model, dataset: Dataset, *, history: Mapping[str, Sequence[float]], config: Mapping[str, Any]
+    scored: Callable[[Split], np.ndarray],
+    dataset: Dataset,
+    *,
+    history: Mapping[str, Sequence[float]],
+    config: Mapping[str, Any],
 ) -> list[Any]:
     """Measure a trained classifier on its training and validation splits, and return the findings.
 
     Args:
-        model: With its final weights.
+        scored: Returns the final model's scores on a split.
         dataset: The data it was trained on.
         history: Curves by name.
         config: The recipe's resolved arguments.
@@ -98,13 +154,7 @@ def diagnose(
     # Spread over all of them: a folder's lie class by class.
     count = min(len(train), max(len(validation), 256))
     sample = Split(*train.batch(np.linspace(0, len(train) - 1, count).astype(int)))
-    right = [
-        _right(
-            split.targets,
-            predict_scores(model, split, batch_size=config["batch_size"], multi_label=dataset.multi_label),
-        )
-        for split in (sample, validation)
-    ]
+    right = [_right(split.targets, scored(split)) for split in (sample, validation)]
     if dataset.multi_label:
         shares = validation.targets.mean(axis=0)
     else:

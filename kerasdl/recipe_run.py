@@ -15,6 +15,7 @@ from kerasdl.result import Result
 
 if TYPE_CHECKING:
     from kerasdl.data import Dataset
+    from kerasdl.task import Task
 
 History = dict[str, list[float]]
 
@@ -24,9 +25,11 @@ def run_recipe(
     arguments: Mapping[str, Any],
     dataset: Dataset,
     *,
+    task: Task,
     prepare: Callable[[dict[str, Any]], dict[str, Any]],
     build: Callable[[dict[str, Any]], keras.Model],
     fit: Callable[[keras.Model, dict[str, Any]], History],
+    baselines: Callable[[], Mapping[str, Mapping[str, float]]] | None = None,
 ) -> Result:
     """Carry out a recipe's training: go on with the run that is in its folder, or begin one, and return its result.
 
@@ -37,11 +40,13 @@ def run_recipe(
         recipe: Its name.
         arguments: Those of its `train`, checked and resolved.
         dataset: The data.
+        task: What kind of problem they set.
         prepare: Returns those arguments that only data and machine can decide, such as "auto".
         build: Builds the model from the arguments, all decided; random states are seeded before. What it refuses is
             refused before anything is written.
         fit: Trains the model, given the arguments and what :func:`kerasdl.training.fit` must know of the folder, and
             leaves it with its best weights; returns the history.
+        baselines: Returns what simple methods reach on the test split, metrics by their name.
 
     Returns:
         The result, saved in its folder if there is one.
@@ -81,7 +86,8 @@ def run_recipe(
         history=history,
         config=config,
         dataset=dataset,
-        class_names=dataset.class_names,
+        task=task,
+        baselines=baselines() if baselines is not None else None,
     )
     if folder is not None:
         result.save(folder)
@@ -90,11 +96,11 @@ def run_recipe(
 
 def configured(arguments: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Return the configuration: every argument as resolved, and what else a run's numbers depend on."""
+    said = {"input_shape": list(dataset.input_shape), "image_size": None}  # the one says the other
     return {
         **configuration.jsonable({name: value for name, value in arguments.items() if name != "callbacks"}),
+        **{name: value for name, value in said.items() if name in arguments},
         "data": dataset.source,
-        "input_shape": list(dataset.input_shape),
-        "image_size": None,  # said by input_shape
         "directory": None,  # a repeated run needs a folder of its own
         "resume": False,
         "versions": training.versions(),

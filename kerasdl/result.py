@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasdl import measuring, run_directory
+from kerasdl import run_directory
+from kerasdl import task as tasks
 from kerasdl.errors import InputError
 
 if TYPE_CHECKING:
     import keras
 
-    from kerasdl.data import Dataset, Split
-    from kerasdl.export import ImageClassifier
+    from kerasdl.data import Dataset
+    from kerasdl.task import Task
 
 PARITY_EXAMPLES = 64
 
@@ -30,10 +31,10 @@ class Result:
         history: A list with one number an epoch for every curve.
         config: Every argument as resolved, versions and hardware; `train(**config)` repeats the run.
         dataset: The data, or a function that loads it when it is first asked for.
-        class_names: Name of each class, in the order of the logits.
-        multi_label: Whether several classes of an example may be true at once; None asks the dataset.
+        task: What kind of problem it is.
         metrics: Measured on the untouched test split; None measures them now.
         diagnosis: Findings; None makes them now.
+        baselines: What simple methods reach on the test split, by their name.
         directory: The run's folder.
     """
 
@@ -45,23 +46,23 @@ class Result:
         history: Mapping[str, Sequence[float]],
         config: Mapping[str, Any],
         dataset: Dataset | Callable[[], Dataset],
-        class_names: Sequence[str],
-        multi_label: bool | None = None,
+        task: Task,
         metrics: Mapping[str, float] | None = None,
         diagnosis: Sequence[Any] | None = None,
+        baselines: Mapping[str, Mapping[str, float]] | None = None,
         directory: Path | None = None,
     ):
         self.recipe = recipe
         self.model = model
         self.history = {name: list(values) for name, values in history.items()}
         self.config = dict(config)
-        self.class_names = tuple(class_names)
+        self.task = task
         self.directory = directory
+        self.baselines = {name: dict(values) for name, values in (baselines or {}).items()}
         self._dataset = dataset
-        self.multi_label = self.dataset.multi_label if multi_label is None else multi_label
         self.metrics = dict(metrics) if metrics is not None else self.evaluate()
         if diagnosis is None:
-            diagnosis = measuring.diagnose(model, self.dataset, history=self.history, config=self.config)
+            diagnosis = task.diagnose(model, self.dataset, history=self.history, config=self.config)
         self.diagnosis = list(diagnosis)
 
     def __repr__(self) -> str:
@@ -76,6 +77,16 @@ class Result:
         return self._dataset
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class, in the order of the logits; empty where there are none."""
+        return self.task.class_names
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether several classes of an example may be true at once."""
+        return self.task.multi_label
+
+    @property
     def best_epoch(self) -> int:
         """The epoch, from 1, whose weights the model has."""
         return int(np.nanargmin(self.history["val_loss"])) + 1
@@ -85,6 +96,8 @@ class Result:
         lines = [f"Best epoch: {self.best_epoch} of {len(self.history['val_loss'])}", "Test split:"]
         width = max(map(len, self.metrics)) + 1
         lines += [f"  {name:<{width}} {value:.4f}" for name, value in self.metrics.items()]
+        for baseline, values in self.baselines.items():
+            lines.append(f"  ({baseline}: {', '.join(f'{name} {value:.4f}' for name, value in values.items())})")
         lines.append("Diagnosis:" if self.diagnosis else "Diagnosis: nothing found")
         lines += [f"  {finding}" for finding in self.diagnosis]
         if self.directory is not None:
@@ -95,13 +108,14 @@ class Result:
         """Predict on raw inputs with the live model.
 
         Args:
-            raw: One image or many: uint8 arrays of any size, paths, encoded bytes, or a list of these.
+            raw: One input or many. Images: uint8 arrays of any size, paths, encoded bytes, or a list of these. Texts: a
+                string or a list of strings.
 
         Returns:
             "scores": float32 (count, classes), each row sums to 1; "label": the best class's name, (count,). Of a
             multi-label model each score is in [0, 1] by itself, and "present" says which are above 0.5.
         """
-        return self._classifier().predict(raw)
+        return self.task.predictor(self.model).predict(raw)
 
     def evaluate(self, data: Any = None) -> dict[str, float]:
         """Measure the model.
@@ -111,20 +125,15 @@ class Result:
                 measures the test split of the training's dataset.
 
         Returns:
-            "accuracy" and "macro_f1" in [0, 1], "log_loss" in nats; of a multi-label model "subset_accuracy",
-            "macro_f1", "micro_f1", "mean_average_precision", "log_loss": see `measuring.classification_metrics`.
+            Of a classifier "accuracy" and "macro_f1" in [0, 1], "log_loss" in nats; of a multi-label one
+            "subset_accuracy", "macro_f1", "micro_f1", "mean_average_precision", "log_loss": see
+            `measuring.classification_metrics`.
 
         Raises:
             InputError: When the data cannot be read or has classes that the model does not know.
         """
-        from kerasdl.data import load_split
-
-        if data is None:
-            split = self.dataset.test
-        else:
-            shape = tuple(self.model.input_shape[1:])
-            split = load_split(data, class_names=self.class_names, input_shape=shape, multi_label=self.multi_label)
-        return measuring.classification_metrics(split.targets, self._scores(split))
+        split = self.dataset.test if data is None else self.task.load_split(data)
+        return self.task.measure(self.model, split, batch_size=self.config["batch_size"])
 
     def report(self, path: str | Path) -> Path:
         """Write the run's report, one self-contained HTML page, and return its path."""
@@ -140,13 +149,12 @@ class Result:
             title=f"{self.recipe} · {self.dataset.name}",
             data=self.dataset.describe(),
             metrics=self.metrics,
+            baselines=self.baselines,
             findings=self.diagnosis,
             history=self.history,
             best_epoch=self.best_epoch,
             config=self.config,
-            class_names=self.class_names,
-            truth=self.dataset.test.targets,
-            scores=self._scores(self.dataset.test),
+            **self.task.report(self.model, self.dataset.test, batch_size=self.config["batch_size"]),
         )
 
     def export(self, path: str | Path) -> Path:
@@ -163,12 +171,13 @@ class Result:
         test = self.dataset.test
         spread = np.unique(np.linspace(0, len(test) - 1, min(PARITY_EXAMPLES, len(test))).astype(int))
         return export(
-            self._classifier(),
+            self.task.predictor(self.model),
             path,
             examples=test.batch(spread)[0],
             description={
                 "recipe": self.recipe,
                 "metrics": self.metrics,
+                "baselines": self.baselines,
                 "config": self.config,
                 "data_fingerprint": self.dataset.fingerprint,
             },
@@ -186,9 +195,9 @@ class Result:
             history=self.history,
             facts={
                 "recipe": self.recipe,
-                "class_names": self.class_names,
-                "multi_label": self.multi_label,
+                "task": self.task.as_dict(),
                 "metrics": self.metrics,
+                "baselines": self.baselines,
                 "diagnosis": [finding.as_dict() for finding in self.diagnosis],
                 "data_fingerprint": self.dataset.fingerprint,
             },
@@ -216,30 +225,23 @@ class Result:
         directory = Path(directory)
         with run_directory.refusing_damage(directory):
             model, config, history, facts = run_directory.unseal(directory)
-            sizes = {name: config[name] for name in ("input_shape", "num_classes")}
+            task = tasks.restore(facts["task"])
             source = config["data"] if data is None else data
             return cls(
                 recipe=facts["recipe"],
                 model=model,
                 history=history,
                 config=config,
-                dataset=functools.partial(load_again, source, fingerprint=facts["data_fingerprint"], **sizes),
-                class_names=facts["class_names"],
-                multi_label=facts.get("multi_label", False),
+                dataset=functools.partial(
+                    load_again,
+                    source,
+                    fingerprint=facts["data_fingerprint"],
+                    kind=task.kind,
+                    **task.load_keywords(config),
+                ),
+                task=task,
                 metrics=facts["metrics"],
+                baselines=facts["baselines"],
                 diagnosis=[Finding(**finding) for finding in facts["diagnosis"]],
                 directory=directory,
             )
-
-    def _classifier(self) -> ImageClassifier:
-        from kerasdl.data import images
-        from kerasdl.export import ImageClassifier
-
-        return ImageClassifier(
-            self.model, self.class_names, decode=images.decode, resize=images.resize, multi_label=self.multi_label
-        )
-
-    def _scores(self, split: Split) -> np.ndarray:
-        return measuring.predict_scores(
-            self.model, split, batch_size=self.config["batch_size"], multi_label=self.multi_label
-        )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import kerasdl
 from kerasdl import configuration, keywords, targets
 from kerasdl.errors import InputError, check_choice
+from kerasdl.image_task import ImageClassification
 
 if TYPE_CHECKING:
     import keras
@@ -168,6 +169,7 @@ def train(
         "image_classification",
         arguments,
         dataset,
+        task=ImageClassification.of(dataset),
         prepare=lambda decided: kerasdl.training.resolve_auto(decided, built, dataset.train, **ways),
         build=lambda decided: built(decided["precision"]),
         fit=fitted,

@@ -90,7 +90,7 @@ def test_a_loaded_result_can_be_saved_again(loaded: Result, digits_result: Resul
         history=loaded.history,
         config=loaded.config,
         dataset=loaded.dataset,
-        class_names=loaded.class_names,
+        task=loaded.task,
         metrics=loaded.metrics,
         diagnosis=loaded.diagnosis,
     )

@@ -86,7 +86,7 @@ def diagnose_classifier(
         The findings, the most serious first; empty when nothing is wrong.
     """
     checks = (
-        _diverged(history, config),
+        diverged(history, config),
         _baseline(validation_accuracy, validation_count, class_shares, config)
         if label_accuracy is None
         else _multi_label_baseline(label_accuracy, validation_count, class_shares, config),
@@ -96,7 +96,8 @@ def diagnose_classifier(
     return [finding for finding in checks if finding is not None]
 
 
-def _diverged(history: Mapping[str, Sequence[float]], config: Mapping[str, Any]) -> Finding | None:
+def diverged(history: Mapping[str, Sequence[float]], config: Mapping[str, Any]) -> Finding | None:
+    """Find a loss that grew to the double or stopped being finite."""
     loss = np.asarray(history["loss"], dtype=float)
     if np.isfinite(loss).all() and loss[-1] <= 2 * loss[0]:
         return None

@@ -50,9 +50,11 @@ def write_report(
     history: Mapping[str, Sequence[float]],
     best_epoch: int,
     config: Mapping[str, Any],
-    class_names: Sequence[str],
-    truth: np.ndarray,
-    scores: np.ndarray,
+    baselines: Mapping[str, Mapping[str, float]] | None = None,
+    class_names: Sequence[str] = (),
+    truth: np.ndarray | None = None,
+    scores: np.ndarray | None = None,
+    texts: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the page and return its path; it is written beside and renamed.
 
@@ -65,17 +67,22 @@ def write_report(
         history: Curves by name, one number an epoch.
         best_epoch: The epoch, from 1, whose weights were kept.
         config: The resolved configuration.
-        class_names: Name of each class.
+        baselines: Test metrics of simple methods, by their name.
+        class_names: Name of each class; none where there are no classes.
         truth: Class index of each test example, (count,), or a row of 0 and 1, (count, classes).
         scores: What the model says of them, (count, classes); in [0, 1] for each class by itself if truth has rows.
+        texts: Samples of what the model writes, by what each is.
     """
+    classes = []
+    if truth is not None and scores is not None:
+        classes = [(_classes_and_confusion if truth.ndim == 1 else _labels)(class_names, truth, scores)]
     sections = [
         f"<h1>{escape(title)}</h1><p>{escape(data)}</p>",
-        "<h2>Test split</h2>"
-        + _table(["metric", "value"], [[name, f"{value:.4f}"] for name, value in metrics.items()]),
+        "<h2>Test split</h2>" + _metrics(metrics, baselines or {}),
         "<h2>Diagnosis</h2>" + _findings(findings),
         "<h2>Learning curves</h2>" + "".join(_curves(name, history, best_epoch) for name in CURVES if name in history),
-        _classes_and_confusion(class_names, truth, scores) if truth.ndim == 1 else _labels(class_names, truth, scores),
+        *classes,
+        *_texts(texts or {}),
         f'<h2>Configuration</h2><pre class="scroll">{escape(describe(config))}</pre>',
     ]
     page = (
@@ -89,6 +96,18 @@ def write_report(
     beside.write_text(page, encoding="utf-8")
     os.replace(beside, path)
     return path
+
+
+def _metrics(metrics: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> str:
+    def shown(values: Mapping[str, float], name: str) -> str:
+        return f"{values[name]:.4f}" if name in values else ""
+
+    header = ["metric", "this model" if baselines else "value", *baselines]
+    return _table(header, [[n, shown(metrics, n), *(shown(b, n) for b in baselines.values())] for n in metrics])
+
+
+def _texts(texts: Mapping[str, str]) -> list[str]:
+    return [f'<h2>{escape(name)}</h2><pre class="scroll">{escape(text)}</pre>' for name, text in texts.items()]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -6,15 +6,33 @@ Loading an export needs no Keras, so the names that do are imported when they ar
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kerasdl.export.loading import Exported, find_exported, load_exported
+from kerasdl.export.loading import Exported, find_exported, load_exported, read_description
 
 if TYPE_CHECKING:
     from kerasdl.export.image_classifier import ImageClassifier
-    from kerasdl.export.saved_model import ParityError, export
+    from kerasdl.export.saved_model import ParityError, Predictor, Trial, export
+    from kerasdl.export.text_classifier import TextClassifier
 
-__all__ = ["Exported", "ImageClassifier", "ParityError", "export", "find_exported", "load_exported"]
-
-_MODULE_OF = {"ImageClassifier": "image_classifier", "ParityError": "saved_model", "export": "saved_model"}
+_MODULE_OF = {
+    "ImageClassifier": "image_classifier",
+    "ParityError": "saved_model",
+    "Predictor": "saved_model",
+    "TextClassifier": "text_classifier",
+    "Trial": "saved_model",
+    "export": "saved_model",
+}
+__all__ = [
+    "Exported",
+    "ImageClassifier",
+    "ParityError",
+    "Predictor",
+    "TextClassifier",
+    "Trial",
+    "export",
+    "find_exported",
+    "load_exported",
+    "read_description",
+]
 
 
 def __getattr__(name: str) -> Any:

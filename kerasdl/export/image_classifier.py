@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from kerasdl.export.raw_images import FILE_CHANNELS, Outputs, predict_raw_images
+from kerasdl.export.outputs import Outputs, from_logits, from_logits_in_graph, parity_batches, undecided
+from kerasdl.export.raw_images import FILE_CHANNELS, predict_raw_images
+from kerasdl.export.saved_model import Trial
 
 # One signature takes pixels, the other whole files. TensorFlow Serving base64-decodes inputs named *_bytes.
 PIXELS_SIGNATURE = "serving_default"
 ENCODED_SIGNATURE = "encoded"
-# Of a multi-label model: the score above which a class is said to be there.
-THRESHOLD = 0.5
+# As many images as are tried as whole files.
+ENCODED_TRIALS = 32
 
 
 class ImageClassifier:
@@ -53,7 +55,7 @@ class ImageClassifier:
         Returns:
             "scores": float32 (count, classes), each row sums to 1; "label": the best class's name, object (count,). Of
             a multi-label model each score is in [0, 1] by itself, and "present", bool (count, classes), says which are
-            above `THRESHOLD`.
+            above 0.5.
         """
         return predict_raw_images(
             raw, channels=self.input_shape[2], on_pixels=self._predict_pixels, on_encoded=self._predict_encoded
@@ -61,30 +63,24 @@ class ImageClassifier:
 
     def _predict_pixels(self, batch: np.ndarray) -> Outputs:
         logits = self.model.predict(np.asarray(self._resize(batch, self.input_shape[:2])), verbose=0)
-        activation = keras.ops.sigmoid if self.multi_label else keras.ops.softmax
-        scores = keras.ops.convert_to_numpy(activation(logits))
-        outputs = {"scores": scores, "label": np.array(self.class_names, dtype=object)[scores.argmax(axis=-1)]}
-        return outputs | {"present": scores > THRESHOLD} if self.multi_label else outputs
+        return from_logits(logits, self.class_names, multi_label=self.multi_label)
 
     def _predict_encoded(self, batch: np.ndarray) -> Outputs:
         pixels = [np.asarray(self._decode(encoded, self.input_shape[2])) for encoded in batch]
         rows = [self._predict_pixels(image[None]) for image in pixels]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
-    def signatures(self) -> dict[str, tuple[Callable[[Any], dict[str, Any]], Any]]:
+    def signatures(self, track: Callable[[Any], Any]) -> dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]]:
         """Return what goes into a SavedModel: for each signature a function and the specification of its input."""
         import tensorflow as tf
 
         height, width, channels = self.input_shape
-        names = tf.constant(self.class_names)
 
         def classify(images: Any) -> dict[str, Any]:
             images = tf.ensure_shape(self._resize(images, (height, width)), (None, height, width, channels))
             # training=False must be said: some layers are random in a plain call.
             logits = self.model(images, training=False)
-            scores = tf.sigmoid(logits) if self.multi_label else tf.nn.softmax(logits)
-            outputs = {"scores": scores, "label": tf.gather(names, tf.argmax(scores, axis=-1))}
-            return outputs | {"present": scores > THRESHOLD} if self.multi_label else outputs
+            return from_logits_in_graph(logits, self.class_names, multi_label=self.multi_label)
 
         def classify_pixels(image: Any) -> dict[str, Any]:
             return classify(image)
@@ -97,13 +93,35 @@ class ImageClassifier:
             return classify(tf.map_fn(to_pixels, image_bytes, fn_output_signature=tf.uint8))
 
         pixels = tf.TensorSpec((None, None, None, channels), tf.uint8, name="image")
-        signatures: dict[str, tuple[Callable[[Any], dict[str, Any]], Any]] = {
-            PIXELS_SIGNATURE: (classify_pixels, pixels)
+        signatures: dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]] = {
+            PIXELS_SIGNATURE: (classify_pixels, [pixels])
         }
         if channels in FILE_CHANNELS:
             encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
-            signatures[ENCODED_SIGNATURE] = (classify_encoded, encoded)
+            signatures[ENCODED_SIGNATURE] = (classify_encoded, [encoded])
         return signatures
+
+    def trials(self, examples: np.ndarray, *, tolerance: float) -> Iterator[Trial]:
+        """Yield pixels in several batch sizes, and where there are files of such images some of these."""
+        expected = self.predict(examples)
+        ties = undecided(expected, tolerance=tolerance)
+        runs = [(PIXELS_SIGNATURE, size) for size in parity_batches(len(examples))]
+        if self.input_shape[2] in FILE_CHANNELS:
+            runs.append((ENCODED_SIGNATURE, min(ENCODED_TRIALS, len(examples))))
+        for signature, size in runs:
+            encoded = signature == ENCODED_SIGNATURE
+            inputs = {"image_bytes": self.encode(examples[:size])} if encoded else {"image": examples[:size]}
+            first, first_ties = ({name: of[name][:size] for name in of} for of in (expected, ties))
+            yield Trial(signature, inputs, first, first_ties)
+
+    def description(self) -> dict[str, Any]:
+        """Return what somebody who loads the export must know."""
+        return {
+            "inputs": "images",
+            "class_names": list(self.class_names),
+            "multi_label": self.multi_label,
+            "input_shape": list(self.input_shape),
+        }
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Return uint8 images (count, height, width, channels) as PNG files, an object array of bytes."""

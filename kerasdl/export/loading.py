@@ -1,15 +1,18 @@
-"""Use an exported model: needs TensorFlow, NumPy and the neighbour `raw_images`, no Keras and no training code."""
+"""Use an exported model: needs TensorFlow, NumPy and the neighbours `raw_*`, no Keras and no training code."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kerasdl.errors import InputError
-from kerasdl.export.raw_images import Outputs, predict_raw_images
+from kerasdl.export.outputs import Outputs
+from kerasdl.export.raw_images import predict_raw_images
+from kerasdl.export.raw_texts import predict_raw_texts
 
 # TensorFlow Serving leaves files in assets.extra alone.
 DESCRIPTION = Path("assets.extra") / "kerasdl.json"
@@ -27,18 +30,14 @@ class Exported:
 
     Args:
         folder: The version's folder, with saved_model.pb in it.
-        channels: Channels of its images; read from its description when None.
     """
 
-    def __init__(self, folder: Path, *, channels: int | None = None):
+    def __init__(self, folder: Path):
         import tensorflow as tf
 
         self.directory = folder
-        description = folder / DESCRIPTION
-        self.description: dict[str, Any] = {}
+        self.description = read_description(folder)
         try:
-            if description.exists():
-                self.description = json.loads(description.read_text("utf-8"))
             # Kept as an attribute: signatures of a SavedModel die with it.
             self._model = tf.saved_model.load(str(folder))
         except Exception as error:
@@ -49,7 +48,6 @@ class Exported:
                 mend="Export it again.",
             ) from error
         self.signatures: dict[str, Any] = dict(self._model.signatures)
-        self._channels = channels if channels is not None else self.description.get("input_shape", (0, 0, 3))[2]
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -58,15 +56,16 @@ class Exported:
 
     @property
     def multi_label(self) -> bool:
-        """Whether several classes of an image may be true at once."""
+        """Whether several classes of an example may be true at once."""
         return bool(self.description.get("multi_label", False))
 
-    def run(self, signature: str, batch: np.ndarray) -> Outputs:
+    def run(self, signature: str, batch: np.ndarray | Mapping[str, Any]) -> Outputs:
         """Call one signature on one batch.
 
         Args:
-            signature: "serving_default" for uint8 pixels, "encoded" for whole image files.
-            batch: uint8 (count, height, width, channels), or an object array of bytes (count,).
+            signature: "serving_default" for uint8 pixels or texts, "encoded" for whole image files.
+            batch: uint8 (count, height, width, channels), or an object array of bytes or texts (count,); a mapping
+                where a signature has several inputs.
 
         Returns:
             The outputs as NumPy arrays, text as str.
@@ -74,29 +73,54 @@ class Exported:
         import tensorflow as tf
 
         function = self.signatures[signature]
-        (name,) = function.structured_input_signature[1]
-        outputs = {key: value.numpy() for key, value in function(**{name: tf.constant(batch)}).items()}
+        specifications = function.structured_input_signature[1]
+        if not isinstance(batch, Mapping):
+            (name,) = specifications
+            batch = {name: batch}
+        inputs = {name: tf.constant(value, specifications[name].dtype) for name, value in batch.items()}
+        outputs = {key: value.numpy() for key, value in function(**inputs).items()}
         return {
             key: np.array([text.decode() for text in value], dtype=object) if value.dtype == object else value
             for key, value in outputs.items()
         }
 
     def predict(self, raw: Any) -> Outputs:
-        """Predict on raw images.
+        """Predict on raw inputs.
 
         Args:
-            raw: One image or many, see :func:`kerasdl.export.raw_images.predict_raw_images`.
+            raw: One input or many: images, see :func:`kerasdl.export.raw_images.predict_raw_images`, or texts, see
+                :func:`kerasdl.export.raw_texts.predict_raw_texts`.
 
         Returns:
             "scores": float32 (count, classes); "label": object (count,); of a multi-label model also "present": bool
             (count, classes).
         """
+        if self.description.get("inputs") == "text":
+            return predict_raw_texts(raw, on_texts=lambda batch: self.run("serving_default", batch))
         return predict_raw_images(
             raw,
-            channels=self._channels,
+            channels=self.description.get("input_shape", (0, 0, 3))[2],
             on_pixels=lambda batch: self.run("serving_default", batch),
             on_encoded=lambda batch: self.run("encoded", batch),
         )
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return what an exported version says of itself, nothing where it says nothing.
+
+    Raises:
+        InputError: When its description is damaged.
+    """
+    description = folder / DESCRIPTION
+    try:
+        return json.loads(description.read_text("utf-8")) if description.exists() else {}
+    except (OSError, ValueError) as error:
+        raise InputError(
+            str(description),
+            received=f"a damaged description ({type(error).__name__})",
+            expected="the file as `export` wrote it",
+            mend="Export it again.",
+        ) from error
 
 
 def find_exported(path: str | Path) -> Path:

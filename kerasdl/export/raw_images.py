@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from kerasdl.errors import InputError
-
-Outputs = dict[str, np.ndarray]
+from kerasdl.export.outputs import Outputs
 
 # What an image file is decoded to: grey or colour.
 FILE_CHANNELS = (1, 3)

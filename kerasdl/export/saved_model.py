@@ -8,20 +8,65 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 
 from kerasdl.checks import folder
 from kerasdl.errors import InputError
-from kerasdl.export.image_classifier import ENCODED_SIGNATURE, PIXELS_SIGNATURE, THRESHOLD, ImageClassifier
 from kerasdl.export.loading import DESCRIPTION, Exported, versions_in
+from kerasdl.export.outputs import Outputs
 
 TOLERANCE = 1e-5
-PARITY_BATCH_SIZES = (1, 7, 32)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Inputs of one signature and what the live model answers to them.
+
+    Args:
+        signature: Its name.
+        inputs: By the name of each input.
+        expected: The outputs, with a first axis over the examples.
+        undecided: Of an output that is no number, which values may be others: those that the numbers do not decide
+            within the tolerance.
+    """
+
+    signature: str
+    inputs: Mapping[str, np.ndarray]
+    expected: Outputs
+    undecided: Mapping[str, np.ndarray]
+
+
+class Predictor(Protocol):
+    """A trained model together with what turns raw inputs into its inputs and its outputs into answers."""
+
+    model: keras.Model
+
+    def predict(self, raw: Any) -> Outputs:
+        """Answer raw inputs with the live model."""
+
+    def signatures(self, track: Callable[[Any], Any]) -> dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]]:
+        """Return for each signature a function and the specifications of its inputs, named as its arguments.
+
+        Args:
+            track: To be called with what else a SavedModel must keep, such as lookup tables.
+        """
+
+    def trials(self, examples: Any, *, tolerance: float) -> Iterable[Trial]:
+        """Yield what the export is proven by: every signature, in several batch sizes.
+
+        Args:
+            examples: Real raw inputs.
+            tolerance: Within which numbers may differ.
+        """
+
+    def description(self) -> dict[str, Any]:
+        """Return what somebody who loads the export must know, JSON-able; "inputs" says of which kind they are."""
 
 
 class ParityError(RuntimeError):
@@ -29,25 +74,26 @@ class ParityError(RuntimeError):
 
 
 def export(
-    classifier: ImageClassifier,
+    predictor: Predictor,
     path: str | Path,
     *,
-    examples: np.ndarray,
+    examples: Any,
     description: Mapping[str, Any] | None = None,
     tolerance: float = TOLERANCE,
 ) -> Path:
-    """Export a classifier as the next numbered version under `path` and prove that it is the trained model.
+    """Export a model as the next numbered version under `path` and prove that it is the trained model.
 
     The folder has TensorFlow Serving's layout. It is written beside its place, loaded again and compared with the live
     model on `examples`, in several batch sizes and twice, through every signature. Only then it is renamed to its
     number, so a numbered folder is always a whole and proven export.
 
     Args:
-        classifier: The trained model with its pre- and postprocessing.
+        predictor: The trained model with its pre- and postprocessing.
         path: Folder of the model, for example "saved_models/digits"; it is made if need be.
-        examples: Real uint8 images (count, height, width, channels) that the model was not trained on.
+        examples: Real raw inputs that the model was not trained on: uint8 images (count, height, width, channels), or
+            an object array of texts (count,).
         description: JSON-able facts that travel with the export.
-        tolerance: Largest difference allowed between live and exported scores.
+        tolerance: Largest difference allowed between live and exported numbers.
 
     Returns:
         The new version's folder, for example saved_models/digits/1.
@@ -62,20 +108,18 @@ def export(
     """
     path = _check_path(path)
     if len(examples) == 0:
-        raise InputError("examples", received="none", expected="at least one image", mend="Pass some test images.")
+        raise InputError("examples", received="none", expected="at least one", mend="Pass some of the test split.")
     made = [parent for parent in (path, *path.absolute().parents) if not parent.exists()]
     path.mkdir(parents=True, exist_ok=True)
     _remove_left_over(path)
     staging = Path(tempfile.mkdtemp(prefix=f"{_staging_of_this_machine()}{os.getpid()}-", dir=path))
     try:
         saved = staging / "model"
-        _write(classifier, saved)
-        parity = _prove(classifier, saved, examples, tolerance)
+        _write(predictor, saved)
+        parity = _prove(predictor, saved, examples, tolerance)
         facts = {
             **(description or {}),
-            "class_names": list(classifier.class_names),
-            "multi_label": classifier.multi_label,
-            "input_shape": list(classifier.input_shape),
+            **predictor.description(),
             "parity": parity,
             "files_sha256": _hashes(saved),
         }
@@ -121,46 +165,33 @@ def _check_path(path: str | Path) -> Path:
     return Path(path)
 
 
-def _write(classifier: ImageClassifier, folder: Path) -> None:
+def _write(predictor: Predictor, folder: Path) -> None:
     archive = keras.export.ExportArchive()
-    archive.track(classifier.model)
-    for name, (function, specification) in classifier.signatures().items():
-        archive.add_endpoint(name, function, input_signature=[specification])
+    archive.track(predictor.model)
+    for name, (function, specifications) in predictor.signatures(archive.track).items():
+        archive.add_endpoint(name, function, input_signature=specifications)
     archive.write_out(str(folder), verbose=False)
 
 
-def _prove(classifier: ImageClassifier, folder: Path, examples: np.ndarray, tolerance: float) -> dict[str, Any]:
-    exported = Exported(folder, channels=classifier.input_shape[2])
-    expected = classifier.predict(examples)
-    checks = [(PIXELS_SIGNATURE, size) for size in (*PARITY_BATCH_SIZES, len(examples)) if size <= len(examples)]
-    if ENCODED_SIGNATURE in exported.signatures:
-        checks.append((ENCODED_SIGNATURE, min(max(PARITY_BATCH_SIZES), len(examples))))
-    worst = 0.0
-    for signature, size in checks:
-        batch = classifier.encode(examples[:size]) if signature == ENCODED_SIGNATURE else examples[:size]
-        first, second = exported.run(signature, batch), exported.run(signature, batch)
-        difference = float(np.abs(first["scores"] - expected["scores"][:size]).max())
-        worst = max(worst, difference)
-        top = np.sort(expected["scores"][:size], axis=-1)
-        decided = top[:, -1] - top[:, -2] > 2 * tolerance  # a tie within the tolerance may fall either way
-        if not difference <= tolerance:
-            raise ParityError(
-                f"{signature}, batch of {size}: scores differ by {difference:.3g}, allowed {tolerance:g}."
-            )
-        if (first["label"] != expected["label"][:size])[decided].any():
-            raise ParityError(f"{signature}, batch of {size}: labels differ from the live model's.")
-        if classifier.multi_label:
-            clear = np.abs(expected["scores"][:size] - THRESHOLD) > tolerance
-            if (first["present"] != expected["present"][:size])[clear].any():
-                raise ParityError(f"{signature}, batch of {size}: what is present differs from the live model's.")
-        if not np.array_equal(first["scores"], second["scores"]):
-            raise ParityError(f"{signature}, batch of {size}: the same images got other scores the second time.")
-    return {
-        "max_difference": worst,
-        "tolerance": tolerance,
-        "examples": len(examples),
-        "batches": [f"{signature}:{size}" for signature, size in checks],
-    }
+def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float) -> dict[str, Any]:
+    exported = Exported(folder)
+    worst, batches = 0.0, []
+    for trial in predictor.trials(examples, tolerance=tolerance):
+        size = len(next(iter(trial.expected.values())))
+        where = f"{trial.signature}, batch of {size}"
+        first, second = (exported.run(trial.signature, trial.inputs) for _ in range(2))
+        for name, expected in trial.expected.items():
+            if expected.dtype.kind == "f":
+                difference = float(np.abs(first[name] - expected).max())
+                worst = max(worst, difference)
+                if not difference <= tolerance:
+                    raise ParityError(f"{where}: {name} differ by {difference:.3g}, allowed {tolerance:g}.")
+            elif ((first[name] != expected) & ~trial.undecided.get(name, np.False_)).any():
+                raise ParityError(f"{where}: {name} differs from the live model's.")
+            if not np.array_equal(first[name], second[name]):
+                raise ParityError(f"{where}: the same inputs got other {name} the second time.")
+        batches.append(f"{trial.signature}:{size}")
+    return {"max_difference": worst, "tolerance": tolerance, "examples": len(examples), "batches": batches}
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -28,6 +28,10 @@ class Examples(Protocol):
         """Return inputs and targets at `indices`."""
 
 
+# So many batches are drawn at random before their examples are sorted by length: enough that those of a batch are
+# alike, few enough that its company changes from epoch to epoch.
+BUCKETED_BATCHES = 50
+
 Encode = Callable[[np.ndarray], np.ndarray]
 Augment = Callable[[np.random.Generator, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -35,7 +39,9 @@ Augment = Callable[[np.random.Generator, np.ndarray, np.ndarray], tuple[np.ndarr
 class TrainingBatches:
     """The endless sequence of shuffled batches, all of one size; each epoch has its own permutation.
 
-    Examples that do not fill a last batch are left out of that epoch; since every epoch shuffles anew, all are seen.
+    Examples with `lengths` come in batches of similar length; those with `shifts`, the number of variants of each, in
+    another variant every epoch. Examples that do not fill a last batch are left out of that epoch; since every epoch
+    shuffles anew, all are seen.
 
     Args:
         examples: The training split.
@@ -72,11 +78,25 @@ class TrainingBatches:
         self._permutation: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     def order(self, epoch: int) -> np.ndarray:
-        """Return the indices of all examples in the order in which `epoch` (from 0) visits them."""
+        """Return the indices of the examples in the order in which `epoch` (from 0) visits them."""
         if self._permutation[0] != epoch:
             generator = np.random.default_rng((self.seed, epoch))
-            self._permutation = (epoch, generator.permutation(len(self.examples)))
+            order = generator.permutation(len(self.examples))
+            lengths = getattr(self.examples, "lengths", None)
+            if lengths is not None:
+                order = self._by_length(order[: self.steps * self.batch_size], lengths, generator)
+            shifts = getattr(self.examples, "shifts", None)
+            if shifts is not None:
+                order = order + len(self.examples) * generator.integers(shifts)
+            self._permutation = (epoch, order)
         return self._permutation[1]
+
+    def _by_length(self, order: np.ndarray, lengths: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Put examples of similar length into a batch, so that little is padding, and the batches in random order."""
+        pool = BUCKETED_BATCHES * self.batch_size
+        pools = [order[begin : begin + pool] for begin in range(0, len(order), pool)]
+        batches = np.concatenate([some[np.argsort(lengths[some], kind="stable")] for some in pools])
+        return generator.permutation(batches.reshape(self.steps, self.batch_size)).ravel()
 
     def __getitem__(self, position: int) -> tuple[Any, ...]:
         epoch, step = divmod(position, self.steps)

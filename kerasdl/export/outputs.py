@@ -1,0 +1,55 @@
+"""What predictions are, live and exported, and how the scores of classes become answers. Needs NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+Outputs = dict[str, np.ndarray]
+
+# Of a multi-label model: the score above which a class is said to be there.
+THRESHOLD = 0.5
+# How many examples an export is proven by at a time, as far as there are so many.
+PARITY_BATCH_SIZES = (1, 7, 32)
+
+
+def parity_batches(count: int) -> Iterator[int]:
+    """Yield the sizes of batches to prove an export by, of `count` examples."""
+    return (size for size in (*PARITY_BATCH_SIZES, count) if size <= count)
+
+
+def from_logits(logits: Any, class_names: Sequence[str], *, multi_label: bool) -> Outputs:
+    """Return what a classifier's user reads.
+
+    Args:
+        logits: Of shape (count, classes), of any backend.
+        class_names: Name of each class.
+        multi_label: Whether several classes may be true at once.
+
+    Returns:
+        "scores": float32 (count, classes); "label": object (count,); of a multi-label model "present": bool (count,
+        classes).
+    """
+    import keras
+
+    scores = keras.ops.convert_to_numpy((keras.ops.sigmoid if multi_label else keras.ops.softmax)(logits))
+    outputs = {"scores": scores, "label": np.array(class_names, dtype=object)[scores.argmax(axis=-1)]}
+    return outputs | {"present": scores > THRESHOLD} if multi_label else outputs
+
+
+def from_logits_in_graph(logits: Any, class_names: Sequence[str], *, multi_label: bool) -> dict[str, Any]:
+    """Return the same inside a SavedModel, as tensors of TensorFlow."""
+    import tensorflow as tf
+
+    scores = tf.sigmoid(logits) if multi_label else tf.nn.softmax(logits)
+    outputs = {"scores": scores, "label": tf.gather(tf.constant(class_names), tf.argmax(scores, axis=-1))}
+    return outputs | {"present": scores > THRESHOLD} if multi_label else outputs
+
+
+def undecided(outputs: Outputs, *, tolerance: float) -> dict[str, np.ndarray]:
+    """Return which labels, and which classes said to be present, may fall either way within the tolerance."""
+    top = np.sort(outputs["scores"], axis=-1)
+    ties = {"label": top[:, -1] - top[:, -2] <= 2 * tolerance}
+    return ties | {"present": np.abs(outputs["scores"] - THRESHOLD) <= tolerance}
