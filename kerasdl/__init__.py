@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kerasdl import blocks, data, diagnostics, export, layers, models, training
     from kerasdl.errors import InputError
+    from kerasdl.image_task import ImageClassification
+    from kerasdl.language_task import LanguageModelling
     from kerasdl.phases import fit_phases
     from kerasdl.recipe_run import run_recipe
     from kerasdl.result import Result
+    from kerasdl.text_task import TextClassification
 
 __version__ = "0.1.0"
 __all__ = [
+    "ImageClassification",
     "InputError",
+    "LanguageModelling",
     "Result",
+    "TextClassification",
     "blocks",
     "data",
     "diagnostics",
@@ -31,8 +37,11 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "ImageClassification": "kerasdl.image_task",
     "InputError": "kerasdl.errors",
+    "LanguageModelling": "kerasdl.language_task",
     "Result": "kerasdl.result",
+    "TextClassification": "kerasdl.text_task",
     "fit_phases": "kerasdl.phases",
     "run_recipe": "kerasdl.recipe_run",
 }

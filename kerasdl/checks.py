@@ -89,7 +89,8 @@ def named_or_object(*choices: str, method: str) -> Check:
 
 
 def integers(name: str, value: Any) -> None:
-    """Check for a sequence of positive integers."""
+    """Check for a positive integer or a sequence of them."""
+    value = (value,) if _is_integer(value) else value
     if not isinstance(value, (tuple, list)) or not value or not all(_is_integer(item) and item > 0 for item in value):
         raise InputError(
             name, received=repr(value), expected="one or more positive integers", mend=f"Try {name}=(32, 64)."

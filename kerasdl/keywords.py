@@ -63,8 +63,18 @@ CHECKS: dict[str, checks.Check] = {
     "num_classes": checks.integer(2, mend="Leave num_classes out: the classes in the data are counted."),
     "input_shape": checks.input_shape,
     "image_size": checks.image_size,
-    "normalization": checks.choice(*NORMALIZATIONS),
+    "normalization": checks.choice(*NORMALIZATIONS, "rms"),
+    "patch_size": checks.integer(1, example=4),
+    "stem": checks.choice("patch", "convolution"),
+    "pooling": checks.choice("mean", "class_token"),
     "filters": checks.integers,
+    "num_layers": checks.integer(1, example=2),
+    "num_heads": checks.integer(1, example=4),
+    "hidden_dim": checks.integer(1, example=128),
+    "token_dropout": checks.number(0, 1, example=0.1),
+    "vocabulary": checks.choice("word", "character", "byte"),
+    "vocabulary_size": checks.integer(3, example=20000),
+    "sequence_length": checks.integer(1, example=256),
     "units": checks.integers,
 }
 
@@ -108,6 +118,32 @@ def resolve(train: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str
     resolved = {name: value for name, value in (defaults | dict(arguments)).items() if name not in RECORDED}
     check(resolved)
     return resolved | resolve_optimizer(resolved)
+
+
+def resolve_architecture(
+    architecture: str, table: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return an architecture's options with its defaults filled in, or refuse one that it does not have.
+
+    Args:
+        architecture: Its name.
+        table: By name of the architecture, its options with their defaults.
+        options: The values of all options of all architectures, None for those not given.
+
+    Raises:
+        InputError: For an unknown architecture, or an option that it does not have.
+    """
+    check_choice("architecture", architecture, table)
+    defaults = table[architecture]
+    for name, value in options.items():
+        if value is not None and name not in defaults:
+            raise InputError(
+                name,
+                received=f"{value} for {architecture}",
+                expected=f"nothing: {architecture} has only {' and '.join(defaults)}",
+                mend=f"Leave {name} out, or choose another architecture.",
+            )
+    return {name: value if value is not None else defaults.get(name) for name, value in options.items()}
 
 
 def resolve_optimizer(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def predict_scores(model: keras.Model, split: Examples, *, batch_size: int, mult
     size = max(batch_size, 128)
     while True:
         try:
-            logits = model.predict(EvaluationBatches(split, batch_size=size), verbose=0)
+            logits = model.predict(EvaluationBatches(split, batch_size=size).source(), verbose=0)
             return keras.ops.convert_to_numpy(activation(logits))
         except Exception as error:
             # What was trained must not be lost because measuring takes larger batches.

@@ -30,6 +30,7 @@ def run_recipe(
     build: Callable[[dict[str, Any]], keras.Model],
     fit: Callable[[keras.Model, dict[str, Any]], History],
     baselines: Callable[[], Mapping[str, Mapping[str, float]]] | None = None,
+    examples: int | None = None,
 ) -> Result:
     """Carry out a recipe's training: go on with the run that is in its folder, or begin one, and return its result.
 
@@ -47,6 +48,7 @@ def run_recipe(
         fit: Trains the model, given the arguments and what :func:`kerasdl.training.fit` must know of the folder, and
             leaves it with its best weights; returns the history.
         baselines: Returns what simple methods reach on the test split, metrics by their name.
+        examples: Examples of an epoch, where they are not those of the training split.
 
     Returns:
         The result, saved in its folder if there is one.
@@ -72,7 +74,7 @@ def run_recipe(
         except Exception as error:
             if not training.is_out_of_memory(error):
                 raise
-            arguments = arguments | _with_less_memory(arguments, len(dataset.train))
+            arguments = arguments | _with_less_memory(arguments, examples or len(dataset.train))
             model = None
             for callback in arguments["callbacks"]:
                 callback._model = None

@@ -112,10 +112,61 @@ class Result:
                 string or a list of strings.
 
         Returns:
-            "scores": float32 (count, classes), each row sums to 1; "label": the best class's name, (count,). Of a
-            multi-label model each score is in [0, 1] by itself, and "present" says which are above 0.5.
+            Of a classifier "scores": float32 (count, classes), each row sums to 1; "label": the best class's name,
+            (count,). Of a multi-label model each score is in [0, 1] by itself, and "present" says which are above 0.5.
+            Of a language model "text": each prompt with what follows it, see :meth:`generate`.
         """
         return self.task.predictor(self.model).predict(raw)
+
+    def generate(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        max_new_tokens: int = 64,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+        stop: str | None = None,
+        use_cache: bool = True,
+        stream: bool = False,
+    ) -> Any:
+        """Go on with a text, if the model is a language model.
+
+        Args:
+            prompt: The text, or many; it may be empty.
+            max_new_tokens: Tokens written at most; less where a text ends before.
+            temperature: What the logits are divided by; 0 takes the most likely token always.
+            top_k: Draw among that many of the most likely tokens; None for all.
+            top_p: Then among as few of the most likely as have this probability together, in (0, 1]; None for all.
+            seed: Of the draws.
+            stop: Characters at which the new text ends; they are left out.
+            use_cache: Whether keys and values of earlier tokens are kept; else the same text comes slowly.
+            stream: Return an iterator over the pieces of the new text, as they are written. For one prompt.
+
+        Returns:
+            The prompt with what follows it: a string, for many prompts a list of strings.
+
+        Raises:
+            InputError: For a model that is no language model, and for an argument that cannot work.
+
+        Example:
+            >>> result.generate("The ", max_new_tokens=64, temperature=0.8)
+        """
+        if self.task.kind != "language":
+            raise InputError(
+                "generate",
+                received=f"a result of {self.recipe}",
+                expected="a language model",
+                mend="Train one with recipes.language_model, or use .predict(raw).",
+            )
+        options = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+        options |= {"seed": seed, "use_cache": use_cache}
+        writer: Any = self.task.predictor(self.model)
+        if stream:
+            return writer.stream(prompt, stop=stop, **options)
+        texts = writer.write(prompt, stop=stop, **options)
+        return texts[0] if isinstance(prompt, (str, bytes)) else texts
 
     def evaluate(self, data: Any = None) -> dict[str, float]:
         """Measure the model.

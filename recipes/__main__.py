@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import os
 import re
 import sys
@@ -23,7 +22,9 @@ from recipes import commands
 from recipes.commands import free_directory, start_keras
 from recipes.typed import as_options, from_words, typed_annotation
 
-RECIPES = ("image_classification", "fine_tuning")
+RECIPES = ("image_classification", "fine_tuning", "text_classification", "language_model")
+# What an export has been tried on, and which of its numbers were compared, by the kind of its inputs.
+TRIED = {"images": ("images", "scores"), "text": ("texts", "scores"), "prompt": ("documents", "losses")}
 EXPORT = Annotated[str | None, Parameter(help="Folder of the exported model; by default saved_models/NAME.")]
 NO_EXPORT = Annotated[bool, Parameter(help="Train without exporting.")]
 
@@ -156,9 +157,11 @@ def run_training(recipe: ModuleType, data: str, export: str | None, keywords: di
     if export is None:
         return
     version = result.export(export)
-    parity = json.loads((version / "assets.extra" / "kerasdl.json").read_text("utf-8"))["parity"]
+    description = kerasdl.export.read_description(version)
+    what, numbers = TRIED[description["inputs"]]
+    parity = description["parity"]
     print(
-        f"Export: {version} (verified: reloaded, {parity['examples']} test images, scores differ by at most "
+        f"Export: {version} (verified: reloaded, {parity['examples']} test {what}, {numbers} differ by at most "
         f"{parity['max_difference']:.1e} from the trained model)"
     )
 

@@ -14,6 +14,9 @@ from kerasdl import configuration, run_directory
 from kerasdl.errors import InputError
 from recipes.typed import NUMBERS
 
+# Characters of a text that are repeated before its answer.
+LONGEST_SHOWN = 60
+
 
 def start_keras() -> None:
     """Import Keras and wake its backend without the start-up notes that TensorFlow writes whatever its log level is."""
@@ -40,36 +43,42 @@ def free_directory(name: str) -> Path:
     )
 
 
-def predict(model: str, image: str, /, *images: str, top: Annotated[int, NUMBERS] = 3) -> None:
-    """Classify image files with an exported model.
+def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 3) -> None:
+    """Answer image files or texts with an exported model, or go on with texts.
 
     Args:
         model: Folder of the export, such as saved_models/digits.
-        image: Path of an image file.
-        images: More of them.
-        top: How many classes to show for each image.
+        raw: Path of an image file; for a model of texts, a text in quotes; for a language model, how a text begins.
+        more: More of them.
+        top: How many classes to show for each.
     """
-    from kerasdl.export import find_exported, load_exported
+    from kerasdl.export import find_exported, load_exported, read_description
 
     folder = find_exported(model)
     kerasdl.checks.integer(1)("top", top)
-    for path in (image, *images):
+    kind = read_description(folder).get("inputs", "images")
+    for path in (raw, *more) if kind == "images" else ():
         if not Path(path).is_file():
             raise InputError(path, received="no such file", expected="an image file", mend="Check the path.")
     start_keras()
     exported = load_exported(folder)
-    if not exported.class_names or "encoded" not in exported.signatures:
+    if kind == "prompt":
+        for each in (raw, *more):
+            print(exported.generate(each))
+        return
+    if not exported.class_names or (kind == "images" and "encoded" not in exported.signatures):
         raise InputError(
             str(folder),
             received="a SavedModel that does not take image files",
-            expected="what kerasdl exported for grey or colour images",
+            expected="what kerasdl exported for grey or colour images, or for texts",
             mend="Pass the folder of such an export, or load this one in Python.",
         )
-    # One line an image as it comes: a bad file later does not hide the answers before it.
-    for path in (image, *images):
-        scores = exported.predict(path)["scores"][0]
+    # One line an input as it comes: a bad file later does not hide the answers before it.
+    for each in (raw, *more):
+        scores = exported.predict(each)["scores"][0]
         best = scores.argsort()[::-1][:top]
-        print(f"{path}: " + ", ".join(f"{exported.class_names[index]} {scores[index]:.4f}" for index in best))
+        shown = each if kind == "images" or len(each) <= LONGEST_SHOWN else each[:LONGEST_SHOWN] + "…"
+        print(f"{shown}: " + ", ".join(f"{exported.class_names[index]} {scores[index]:.4f}" for index in best))
 
 
 def report(directory: str, /, *, output: str | None = None) -> None:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import kerasdl
 from kerasdl import backbone_table, checks, configuration, keywords, phase_keywords, targets
 from kerasdl.errors import InputError
-from kerasdl.image_task import ImageClassification
 
 if TYPE_CHECKING:
     import keras
@@ -189,7 +188,7 @@ def train(
         "fine_tuning",
         arguments,
         dataset,
-        task=ImageClassification.of(dataset),
+        task=kerasdl.ImageClassification.of(dataset),
         prepare=prepared,
         build=lambda decided: built(decided["precision"], decided["batch_size"]),
         fit=fitted,

@@ -8,6 +8,7 @@ The default trains a small ResNet-9 on scikit-learn's 8x8 digits: half a minute 
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,22 +16,34 @@ from typing import TYPE_CHECKING, Any
 import kerasdl
 from kerasdl import configuration, keywords, targets
 from kerasdl.errors import InputError, check_choice
-from kerasdl.image_task import ImageClassification
 
 if TYPE_CHECKING:
     import keras
 
-# What each architecture can be told beyond what all can, and its default here.
-_RESNET = {"filters": (64, 128, 256, 512), "spatial_dropout": 0.0, "stochastic_depth": 0.0}
+# What each architecture can be told, and its default here.
+_USUAL = {"normalization": "batch", "normalization_momentum": None, "activation": "relu", "dropout": 0.2}
+_RESNET = {"filters": (64, 128, 256, 512), "spatial_dropout": 0.0, "stochastic_depth": 0.0, **_USUAL}
 ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "mlp": {"units": (128,)},
-    "cnn": {"filters": (32, 64, 128), "units": (128,), "spatial_dropout": 0.0},
-    "resnet9": {"filters": (32, 64, 128, 128), "spatial_dropout": 0.0},
+    "mlp": {"units": (128,), **_USUAL},
+    "cnn": {"filters": (32, 64, 128), "units": (128,), "spatial_dropout": 0.0, **_USUAL},
+    "resnet9": {"filters": (32, 64, 128, 128), "spatial_dropout": 0.0, **_USUAL},
     "resnet18": _RESNET,
     "resnet34": _RESNET,
     "resnet50": _RESNET,
+    "vit": {
+        "num_layers": 6,
+        "num_heads": 4,
+        "hidden_dim": 128,
+        "patch_size": 4,
+        "stem": "convolution",
+        "pooling": "mean",
+        "stochastic_depth": 0.1,
+        "normalization": "layer",
+        "activation": "gelu",
+        "dropout": 0.1,
+    },
 }
-OPTIONS = ("filters", "units", "spatial_dropout", "stochastic_depth")
+OPTIONS = tuple(dict.fromkeys(name for options in ARCHITECTURES.values() for name in options))
 
 
 def train(
@@ -39,10 +52,16 @@ def train(
     architecture: str = "resnet9",
     filters: Sequence[int] | None = None,
     units: Sequence[int] | None = None,
-    normalization: str = "batch",
+    num_layers: int | None = None,
+    num_heads: int | None = None,
+    hidden_dim: int | None = None,
+    patch_size: int | None = None,
+    stem: str | None = None,
+    pooling: str | None = None,
+    normalization: str | None = None,
     normalization_momentum: float | None = None,
-    activation: str = "relu",
-    dropout: float = 0.2,
+    activation: str | None = None,
+    dropout: float | None = None,
     spatial_dropout: float | None = None,
     stochastic_depth: float | None = None,
     l1: float = 0.0,
@@ -86,15 +105,22 @@ def train(
         data: "digits", a TFDS name, a folder with one sub-folder a class, a .npz, arrays (x, y), a tf.data.Dataset, or
             a kerasdl.data.Dataset. Images are uint8, of shape (height, width, channels). Labels name one class an
             image, or are rows of 0 and 1, a column a class: unless each has a single 1, several may be true at once.
-        architecture: mlp, cnn, resnet9, resnet18, resnet34 or resnet50.
-        filters: Channels of each stage, for all but mlp.
+        architecture: mlp, cnn, resnet9, resnet18, resnet34, resnet50, or vit, a vision transformer.
+        filters: Channels of each stage, for cnn and the resnets.
         units: Units of each fully connected layer, for mlp and cnn.
-        normalization: batch, layer, group or none.
+        num_layers: Blocks of attention and feed-forward layers, for vit, as are the next five; by default 6.
+        num_heads: Attention heads in each block, by default 4; they divide the features.
+        hidden_dim: Features of each patch, by default 128.
+        patch_size: Side of a patch in pixels, by default 4; for the convolutional stem a power of 2.
+        stem: What makes vectors of patches: convolution (the default), or patch, a single linear layer.
+        pooling: What the logits are made from: mean of all patches (the default), or class_token.
+        normalization: batch (the default), layer, group or none; for vit layer (its default) or rms.
         normalization_momentum: Momentum of batch normalization's statistics; by default it suits the number of steps.
-        activation: Name of a Keras activation.
-        dropout: Share of features that are dropped in training, in [0, 1).
+        activation: Name of a Keras activation, by default relu; for vit gelu, and swiglu is another.
+        dropout: Share of features that are dropped in training, in [0, 1); by default 0.2, for vit 0.1.
         spatial_dropout: Share of whole channels that are dropped between the stages of cnn and the resnets, in [0, 1).
-        stochastic_depth: Share of residual branches that the last block of a resnet18, 34 or 50 skips, in [0, 1).
+        stochastic_depth: Share of residual branches that the last block of a resnet18, 34, 50 or vit skips, in [0, 1);
+            by default 0, for vit 0.1.
         l1: Weight of the sum of absolute kernel values in the loss.
         l1_mode: penalty adds it to the loss, which makes weights small; proximal makes them exactly zero.
         l2: Weight of the sum of squared kernel values in the loss.
@@ -150,7 +176,7 @@ def train(
     weights = kerasdl.data.class_weights(dataset, class_weight)
     augment = kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes)
     ways = {**targets.loss_and_encoding(dataset, label_smoothing=label_smoothing), "augment": augment}
-    if normalization_momentum is None:
+    if normalization_momentum is None and arguments["normalization"] == "batch":
         steps = epochs * (len(dataset.train) // min(batch_size, len(dataset.train)))
         arguments["normalization_momentum"] = kerasdl.blocks.suitable_momentum(steps)
     penalty, proximal_l1 = (0.0, l1) if l1_mode == "proximal" else (l1, 0.0)
@@ -169,7 +195,7 @@ def train(
         "image_classification",
         arguments,
         dataset,
-        task=ImageClassification.of(dataset),
+        task=kerasdl.ImageClassification.of(dataset),
         prepare=lambda decided: kerasdl.training.resolve_auto(decided, built, dataset.train, **ways),
         build=lambda decided: built(decided["precision"]),
         fit=fitted,
@@ -183,12 +209,18 @@ def build(
     architecture: str = "resnet9",
     filters: Sequence[int] | None = None,
     units: Sequence[int] | None = None,
+    num_layers: int | None = None,
+    num_heads: int | None = None,
+    hidden_dim: int | None = None,
+    patch_size: int | None = None,
+    stem: str | None = None,
+    pooling: str | None = None,
+    normalization: str | None = None,
+    normalization_momentum: float | None = None,
+    activation: str | None = None,
+    dropout: float | None = None,
     spatial_dropout: float | None = None,
     stochastic_depth: float | None = None,
-    normalization: str = "batch",
-    normalization_momentum: float = 0.9,
-    activation: str = "relu",
-    dropout: float = 0.2,
     l1: float = 0.0,
     l2: float = 0.0,
     precision: str = "float32",
@@ -197,26 +229,14 @@ def build(
 
     The keywords are those of :func:`train`.
     """
-    options = resolve_architecture(
-        architecture,
-        filters=filters,
-        units=units,
-        spatial_dropout=spatial_dropout,
-        stochastic_depth=stochastic_depth,
-    )
-    renamed = {"units": "hidden"} if architecture == "mlp" else {}
+    options = resolve_architecture(architecture, locals())
+    renamed = {"normalization_momentum": "momentum"} | ({"units": "hidden"} if architecture == "mlp" else {})
+    sizes = {renamed.get(name, name): value for name, value in options.items() if value is not None}
+    if sizes["normalization"] == "none":
+        sizes["normalization"] = None
+    builder = getattr(kerasdl.models, "vision_transformer" if architecture == "vit" else architecture)
     with kerasdl.training.precision_policy(precision):
-        return getattr(kerasdl.models, architecture)(
-            input_shape,
-            num_classes,
-            normalization=None if normalization == "none" else normalization,
-            momentum=normalization_momentum,
-            activation=activation,
-            dropout=dropout,
-            l1=l1,
-            l2=l2,
-            **{renamed.get(name, name): value for name, value in options.items() if value is not None},
-        )
+        return builder(input_shape, num_classes, l1=l1, l2=l2, **sizes)
 
 
 def resolve(**arguments: Any) -> dict[str, Any]:
@@ -227,30 +247,25 @@ def resolve(**arguments: Any) -> dict[str, Any]:
     """
     resolved = keywords.resolve(train, arguments)
     kerasdl.data.resolve_policy(resolved["augmentation"])
-    return resolved | resolve_architecture(resolved["architecture"], **{name: resolved[name] for name in OPTIONS})
+    return resolved | resolve_architecture(resolved["architecture"], resolved)
 
 
-def resolve_architecture(architecture: str, **options: Any) -> dict[str, Any]:
+def resolve_architecture(architecture: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the architecture's options with its defaults filled in, or refuse one that it does not have."""
-    check_choice("architecture", architecture, ARCHITECTURES)
-    defaults = ARCHITECTURES[architecture]
-    for name, value in options.items():
-        if value is not None and name not in defaults:
-            raise InputError(
-                name,
-                received=f"{value} for {architecture}",
-                expected=f"nothing: {architecture} has only {' and '.join(defaults)}",
-                mend=f"Leave {name} out, or choose another architecture.",
-            )
-    filters = options.get("filters")
-    if filters is not None and architecture != "cnn" and len(filters) != len(defaults["filters"]):
+    given = {name: arguments[name] for name in OPTIONS}
+    single = {name: (given[name],) for name in ("filters", "units") if isinstance(given[name], numbers.Integral)}
+    options = keywords.resolve_architecture(architecture, ARCHITECTURES, given | single)
+    normalizations = ("layer", "rms") if architecture == "vit" else keywords.NORMALIZATIONS
+    check_choice("normalization", options["normalization"], normalizations)
+    filters, usual = options["filters"], ARCHITECTURES[architecture].get("filters")
+    if usual and architecture != "cnn" and len(filters) != len(usual):
         raise InputError(
             "filters",
             received=f"{len(filters)} numbers {tuple(filters)}",
-            expected=f"{len(defaults['filters'])} numbers, one for each stage of {architecture}",
-            mend=f"Try filters={defaults['filters']}.",
+            expected=f"{len(usual)} numbers, one for each stage of {architecture}",
+            mend=f"Try filters={usual}.",
         )
-    return {name: value if value is not None else defaults.get(name) for name, value in options.items()}
+    return options
 
 
 def space(hp: Any) -> dict[str, Any]:
@@ -262,12 +277,13 @@ def space(hp: Any) -> dict[str, Any]:
     Returns:
         Keyword arguments of :func:`train`.
     """
-    architecture = hp.Choice("architecture", ["cnn", "resnet9"])
+    architecture = hp.Choice("architecture", ["cnn", "resnet9", "vit"])
     width = hp.Choice("width", [16, 32, 64])
     stages = 3 if architecture == "cnn" else 4
+    filters = tuple(width * 2 ** min(stage, 2) for stage in range(stages))
     return {
         "architecture": architecture,
-        "filters": tuple(width * 2 ** min(stage, 2) for stage in range(stages)),
+        **({"hidden_dim": 4 * width} if architecture == "vit" else {"filters": filters}),
         "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1),
         "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log"),
         "weight_decay": hp.Float("weight_decay", 1e-3, 0.3, sampling="log"),

@@ -7,10 +7,12 @@ from kerasdl.data.augmentation import make_augmentation, make_box_augmentation, 
 from kerasdl.data.dataset import Dataset, Split
 from kerasdl.data.evaluation import class_weights, load_split
 from kerasdl.data.loading import load, load_again
+from kerasdl.data.vocabulary import Vocabulary
 
 __all__ = [
     "Dataset",
     "Split",
+    "Vocabulary",
     "class_weights",
     "load",
     "load_again",

@@ -17,9 +17,10 @@ class Split:
     """The examples of one split.
 
     Args:
-        inputs: Images of shape (count, height, width, channels), uint8; a memory map when they are large.
+        inputs: Images of shape (count, height, width, channels), uint8, a memory map when they are large; or texts of
+            shape (count,), an object array of str.
         targets: Class indices of shape (count,), int64; or, where several classes may be true at once, rows of 0 and 1
-            of shape (count, classes), uint8.
+            of shape (count, classes), uint8; or the number of UTF-8 bytes of each document, int64.
 
     Example:
         >>> images, classes = dataset.train.batch(np.arange(32))
@@ -42,11 +43,11 @@ class Dataset:
 
     Args:
         name: Short and safe as the name of a folder.
-        kind: What the inputs are: "images".
+        kind: What the inputs are: "images"; "text", each with its classes; or "language", documents in their order.
         train: The examples to learn from.
         validation: The examples to choose by.
         test: The examples that are looked at once, at the end.
-        class_names: The name of each class; class or column `i` of the targets is `class_names[i]`.
+        class_names: The name of each class; class or column `i` of the targets is `class_names[i]`. None for documents.
         source: How to load it again: what the user gave, or "arrays" or "tf.data" when it came from memory.
 
     Example:
@@ -74,10 +75,9 @@ class Dataset:
         return {name: len(split) for name, split in self.splits.items()}
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of every image."""
-        height, width, channels = self.train.inputs.shape[1:]
-        return int(height), int(width), int(channels)
+    def input_shape(self) -> tuple[int, ...]:
+        """Height, width and channels of every image; empty for texts."""
+        return tuple(int(size) for size in self.train.inputs.shape[1:])
 
     @property
     def num_classes(self) -> int:
@@ -96,17 +96,31 @@ class Dataset:
         for name, split in self.splits.items():
             digest.update(repr((name, split.inputs.shape)).encode())
             for start in range(0, len(split), CHUNK):
-                digest.update(split.inputs[start : start + CHUNK].tobytes())
+                chunk = split.inputs[start : start + CHUNK]
+                digest.update(_as_bytes(chunk) if chunk.dtype.kind == "O" else chunk.tobytes())
             digest.update(split.targets.astype("<i8").tobytes())
         return digest.hexdigest()
 
     def describe(self) -> str:
         """Return two lines for a person: the size and the classes, and how many examples each split has."""
-        height, width, channels = self.input_shape
         names = ", ".join(self.class_names[:10]) + (", ..." if self.num_classes > 10 else "")
-        kind = " (multi-label)" if self.multi_label else ""
-        counts = ", ".join(f"{name} {count}" for name, count in self.counts.items())
-        return (
-            f"{self.name}: {sum(self.counts.values())} {self.kind} of {height} x {width} x {channels}; "
-            f"{self.num_classes} classes{kind}: {names}\n{counts}"
-        )
+        several = " (multi-label)" if self.multi_label else ""
+        classes = f"; {self.num_classes} classes{several}: {names}" if self.class_names else ""
+        counts = self.counts
+        if self.kind == "images":
+            height, width, channels = self.input_shape
+            what = f"{sum(counts.values())} images of {height} x {width} x {channels}"
+        elif self.kind == "text":
+            words = np.concatenate([[len(text.split()) for text in split.inputs] for split in self.splits.values()])
+            what = f"{len(words)} texts of {words.min()} to {words.max()} words (median {np.median(words):.0f})"
+        else:
+            what = f"{sum(counts.values())} documents"
+            counts = {name: int(split.targets.sum()) for name, split in self.splits.items()}
+        unit = " bytes" if self.kind == "language" else ""
+        return f"{self.name}: {what}{classes}\n{', '.join(f'{name} {count}{unit}' for name, count in counts.items())}"
+
+
+def _as_bytes(texts: np.ndarray) -> bytes:
+    # With their lengths, so that ["ab", "c"] is not ["a", "bc"].
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    return b"".join(len(text).to_bytes(8, "little") + text for text in encoded)

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from kerasdl.data.corpus import load_documents
 from kerasdl.data.dataset import Dataset, Split
+from kerasdl.data.kinds import KINDS
 from kerasdl.data.labels import EXPECTED, as_rows, read_labels
 from kerasdl.data.sources import find
 from kerasdl.data.splitting import materialise
@@ -15,35 +17,50 @@ from kerasdl.errors import InputError, nearest
 
 
 def load_split(
-    data: Any, *, class_names: Sequence[str], input_shape: tuple[int, int, int], multi_label: bool = False
+    data: Any,
+    *,
+    kind: str = "images",
+    class_names: Sequence[str] = (),
+    input_shape: tuple[int, ...] = (),
+    multi_label: bool = False,
 ) -> Split:
     """Load data to measure a model on: the source's test split if it has one, else all of it.
 
     Args:
         data: Data of any kind that :func:`kerasdl.data.load` takes.
-        class_names: The model's classes. Labels are their names; integers without names are their indices, columns
-            without names are in their order.
-        input_shape: Height, width and channels that all images are converted to.
+        kind: What the inputs are: "images", "text" or "language".
+        class_names: The model's classes; none for a language. Labels are their names; integers without names are their
+            indices, columns without names are in their order.
+        input_shape: Height, width and channels that all images are converted to; () for texts.
         multi_label: Whether the model says of each class by itself whether it is there.
 
     Raises:
         InputError: When the data cannot be read or have labels that the model does not know.
     """
+    if isinstance(data, Dataset) and data.kind != kind:
+        raise InputError(
+            "data",
+            received=f"a Dataset of kind {data.kind!r}",
+            expected=f"one of kind {kind!r}",
+            mend=f"Load it with kerasdl.data.load(..., kind={kind!r}).",
+        )
+    if kind == "language":
+        return data.test if isinstance(data, Dataset) else load_documents(data)
+    noun = KINDS[kind].noun
     if isinstance(data, Dataset):
         width: int | None = data.num_classes
         names: tuple[str, ...] | None = data.class_names
         inputs, labels = data.test.inputs, data.test.targets
     else:
-        found = find(data)
-        images = found.images.get("test", found.images["train"])
-        part = images.open(input_shape)
-        labels, width = read_labels(part.labels, what="labels")
+        found = find(data, kind=kind)
+        part = found.parts.get("test", found.parts["train"]).open(input_shape)
+        labels, width = read_labels(part.labels, what="labels", noun=noun)
         inputs, names = materialise(part, np.arange(len(labels))), found.class_names
     if multi_label:
         if width is None:
             raise InputError(
                 "labels",
-                received="one label per image",
+                received=f"one label per {noun}",
                 expected=f"rows of 0 and 1 of shape (count, {len(class_names)}): the model is multi-label",
                 mend="Encode them with keras.utils.to_categorical.",
             )
@@ -52,8 +69,8 @@ def load_split(
         raise InputError(
             "labels",
             received="rows with several classes, or none",
-            expected=f"one label per image, which is all that the model knows: {EXPECTED}",
-            mend="Measure it on images of one class each.",
+            expected=f"one label per {noun}, which is all that the model knows: {EXPECTED}",
+            mend=f"Measure it on {noun}s of one class each.",
         )
     if names is not None and labels.dtype.kind == "i":
         labels = np.array(names)[labels]
@@ -103,10 +120,12 @@ def class_weights(dataset: Dataset, weights: str | Mapping[str, float] | None) -
     if weights is None:
         return None
     if dataset.multi_label:
+        noun = KINDS[dataset.kind].noun
         raise InputError(
             "class_weight",
             received=repr(weights),
-            expected=f"none: images of {dataset.name} may have several classes, and a weight is given to a whole image",
+            expected=f"none: {noun}s of {dataset.name} may have several classes, and a weight is given to a whole "
+            f"{noun}",
             mend="Leave class_weight out.",
         )
     if isinstance(weights, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,25 +32,7 @@ class FolderImages:
     """
 
     def __init__(self, folder: Path):
-        classes = _folders(folder)
-        if len(classes) < 2:
-            received = f"one class folder ({classes[0].name})" if classes else "no class folders"
-            raise InputError(
-                str(folder),
-                received=f"{received}; it holds {_listing(folder)}",
-                expected="at least two sub-folders, one for each class, with images in them",
-                mend="Move the images of each class into a folder with the name of the class.",
-            )
-        found = {entry.name: _images(entry) for entry in classes}
-        empty = [name for name, files in found.items() if not files]
-        if empty:
-            none = len(empty) == len(found)
-            raise InputError(
-                str(folder),
-                received="no images" if none else f"class folders without images: {', '.join(empty[:10])}",
-                expected=f"images ({', '.join(sorted(SUFFIXES))}) in each class folder",
-                mend="Add images there or remove the folders.",
-            )
+        found = class_files(folder, _images, noun="image", types=", ".join(sorted(SUFFIXES)))
         self._labels = np.array([name for name, files in found.items() for _ in files])
         self._files = [file for files in found.values() for file in files]
         with ThreadPoolExecutor(DECODERS) as pool:
@@ -68,20 +51,62 @@ class FolderImages:
         return Part(self._labels, read)
 
 
-def find_splits(folder: Path) -> dict[str, FolderImages]:
-    """Return the images of a folder by split.
+def class_files(
+    folder: Path,
+    find: Callable[[Path], list[Path]],
+    *,
+    noun: str,
+    types: str,
+    ignored: Collection[str] = (),
+) -> dict[str, list[Path]]:
+    """Return the files of each class by its name.
+
+    Args:
+        folder: Has one sub-folder for each class.
+        find: From the folder of a class to its files.
+        noun: What messages call one example.
+        types: The suffixes that files may have, for messages.
+        ignored: Names of sub-folders that are no classes.
+
+    Raises:
+        InputError: For fewer than two classes, and for a class without files.
+    """
+    classes = [entry for entry in subfolders(folder) if entry.name not in ignored]
+    if len(classes) < 2:
+        received = f"one class folder ({classes[0].name})" if classes else "no class folders"
+        raise InputError(
+            str(folder),
+            received=f"{received}; it holds {_listing(folder)}",
+            expected=f"at least two sub-folders, one for each class, with {noun}s in them",
+            mend=f"Move the {noun}s of each class into a folder with the name of the class.",
+        )
+    found = {entry.name: find(entry) for entry in classes}
+    empty = [name for name, files in found.items() if not files]
+    if empty:
+        none = len(empty) == len(found)
+        raise InputError(
+            str(folder),
+            received=f"no {noun}s" if none else f"class folders without {noun}s: {', '.join(empty[:10])}",
+            expected=f"{noun}s ({types}) in each class folder",
+            mend=f"Add {noun}s there or remove the folders.",
+        )
+    return found
+
+
+def split_folders(folder: Path) -> dict[str, Path]:
+    """Return the folder of each split: the folder itself as "train" unless it is divided.
 
     Args:
         folder: Class folders; or `train` and, if it has them, `validation` (`val`, `valid`) and `test`, with class
             folders in each.
 
     Raises:
-        InputError: As `FolderImages` does, and for folders beside `train` that name no split.
+        InputError: For folders beside `train` that name no split.
     """
-    entries = {entry.name.lower(): entry for entry in _folders(folder)}
+    entries = {entry.name.lower(): entry for entry in subfolders(folder)}
     splits = {name: entry for name, entry in entries.items() if name in SPLIT_NAMES}
-    if "train" not in splits or not (len(splits) > 1 or _folders(splits["train"])):
-        return {"train": FolderImages(folder)}
+    if "train" not in splits or not (len(splits) > 1 or subfolders(splits["train"])):
+        return {"train": folder}
     found = {SPLIT_NAMES[name]: entry for name, entry in splits.items()}
     if len(entries) > len(found):
         raise InputError(
@@ -90,10 +115,11 @@ def find_splits(folder: Path) -> dict[str, FolderImages]:
             expected="train, validation and test, each once, and no other beside them",
             mend="Rename or move the others away.",
         )
-    return {split: FolderImages(entry) for split, entry in found.items()}
+    return found
 
 
-def _folders(folder: Path) -> list[Path]:
+def subfolders(folder: Path) -> list[Path]:
+    """Return the sub-folders that are not hidden, by name."""
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
@@ -108,11 +134,17 @@ def _listing(folder: Path) -> str:
     return f"{len(names)} entries ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" if names else "nothing"
 
 
-def _images(folder: Path) -> list[Path]:
+def visible_files(folder: Path) -> list[Path]:
+    """Return all files below a folder that are not hidden nor in a hidden folder."""
     files = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [Path(parent, name) for name in names if not name.startswith(".")]
+    return files
+
+
+def _images(folder: Path) -> list[Path]:
+    files = visible_files(folder)
     wrong = sorted(file for file in files if file.suffix.lower() in UNSUPPORTED)
     if wrong:
         raise InputError(

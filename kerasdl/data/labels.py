@@ -11,12 +11,13 @@ Labels = dict[str, tuple[np.ndarray, int | None]]
 """What :func:`read_labels` returns, by split."""
 
 
-def read_labels(labels: object, *, what: str) -> tuple[np.ndarray, int | None]:
+def read_labels(labels: object, *, what: str, noun: str = "image") -> tuple[np.ndarray, int | None]:
     """Bring labels to one axis, unless several classes of an example are true at once.
 
     Args:
         labels: Integers or strings of shape (count,) or (count, 1), or rows of 0 and 1 of shape (count, classes).
         what: How messages name them.
+        noun: What messages call one example.
 
     Returns:
         An int64 or string array of shape (count,); for rows that do not all sum to 1, a uint8 array of shape (count,
@@ -25,7 +26,7 @@ def read_labels(labels: object, *, what: str) -> tuple[np.ndarray, int | None]:
     Raises:
         InputError: For missing labels, labels of another type or rank, rows with other values than 0 and 1.
     """
-    labels = _as_array(labels, what)
+    labels = _as_array(labels, what, noun)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim not in (1, 2) or (labels.ndim == 2 and labels.dtype.kind == "U") or 0 in labels.shape[1:]:
@@ -33,7 +34,7 @@ def read_labels(labels: object, *, what: str) -> tuple[np.ndarray, int | None]:
             what,
             received=f"labels of shape {labels.shape}",
             expected=EXPECTED,
-            mend="Give one label per image, or one row of 0 and 1.",
+            mend=f"Give one label per {noun}, or one row of 0 and 1.",
         )
     if labels.ndim == 1:
         return labels, None
@@ -55,12 +56,12 @@ def as_rows(labels: np.ndarray, width: int) -> np.ndarray:
     return labels if labels.ndim == 2 else np.eye(width, dtype=np.uint8)[labels]
 
 
-def _as_array(labels: object, what: str) -> np.ndarray:
+def _as_array(labels: object, what: str, noun: str) -> np.ndarray:
     try:
         labels = np.asarray(labels)
     except ValueError:
         raise InputError(
-            what, received="rows of different lengths", expected=EXPECTED, mend="Give one label per image."
+            what, received="rows of different lengths", expected=EXPECTED, mend=f"Give one label per {noun}."
         ) from None
     if labels.dtype.kind == "O" and all(isinstance(label, (str, bytes)) for label in labels.flat):
         # TensorFlow and pandas hand out strings as objects.
@@ -101,6 +102,7 @@ def encode_labels(
     *,
     class_names: tuple[str, ...] | None = None,
     num_classes: int | None = None,
+    noun: str = "image",
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Turn the labels of all splits into targets of one kind.
 
@@ -110,6 +112,7 @@ def encode_labels(
         labels: What `read_labels` returned, by split.
         class_names: The names of the classes if the source has them; integer labels then index them.
         num_classes: The number of classes if the user gave it; integer labels then lie in [0, num_classes).
+        noun: What messages call one example.
 
     Returns:
         By split the class indices, int64 (count,), or the rows of 0 and 1, uint8 (count, classes); and the class names:
@@ -125,7 +128,7 @@ def encode_labels(
     widths = columns | ({num_classes} if num_classes else set()) | ({len(class_names)} if class_names else set())
     kinds = {values.dtype.kind for values, _ in labels.values()}
     if several:
-        _check_all_rows(labels)
+        _check_all_rows(labels, noun)
     elif len(kinds) > 1:
         raise InputError(
             "labels",
@@ -168,12 +171,12 @@ def encode_labels(
     return {split: found.astype(np.int64) for split, found in indices.items()}, class_names
 
 
-def _check_all_rows(labels: Labels) -> None:
+def _check_all_rows(labels: Labels, noun: str) -> None:
     for split, (_, width) in labels.items():
         if width is None:
             raise InputError(
                 f"{split} labels",
-                received="one label per image, where another split has rows of several",
+                received=f"one label per {noun}, where another split has rows of several",
                 expected="rows of 0 and 1 of shape (count, classes) in all splits",
                 mend="Encode them with keras.utils.to_categorical.",
             )

@@ -9,11 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from kerasdl.data.corpus import load_corpus
 from kerasdl.data.dataset import Dataset
 from kerasdl.data.images import choose_shape
+from kerasdl.data.kinds import KINDS
 from kerasdl.data.sources import find
 from kerasdl.data.splitting import build_dataset
 from kerasdl.errors import InputError, check_choice
+
+TEST_FRACTIONS = {"images": 0.2, "text": 0.2, "language": 0.1}
+BELONGS_TO = {"image_size": "images", "input_shape": "images", "text_column": "text", "label_column": "text"}
+"""The kind of data that an argument is for."""
 
 
 def load(
@@ -24,31 +30,39 @@ def load(
     input_shape: Sequence[int] | None = None,
     num_classes: int | None = None,
     validation_fraction: float = 0.1,
-    test_fraction: float = 0.2,
+    test_fraction: float | None = None,
     split_seed: int = 0,
     data_dir: str | Path | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
 ) -> Dataset:
     """Load data of any source as training, validation and test splits.
 
-    Every image is read once and kept as uint8, in memory or, above 1 GiB, in a memory-mapped temporary file. Splits
-    that the source has are kept; a missing test split, then a missing validation split, is drawn from the training
-    part, stratified by class. The same data and `split_seed` give the same splits.
+    Every image is read once and kept as uint8, in memory or, above 1 GiB, in a memory-mapped temporary file; texts are
+    kept in memory. Splits that the source has are kept; a missing test split, then a missing validation split, is drawn
+    from the training part, stratified by class. The same data and `split_seed` give the same splits.
 
     Args:
-        data: The name of an embedded sample ("digits"); a TFDS name ("fashion_mnist", "tfds:mnist/3.0.1"); a folder
-            with one sub-folder a class, or `train/`, `validation/` and `test/` with those; a `.npz` file; arrays
-            (x, y) or ((x_train, y_train), (x_test, y_test)); a `tf.data.Dataset` of (image, label); a mapping from
-            "train", "validation" and "test" to any of the last two. A `Dataset` is returned as is. Labels are integers
-            or strings, one an image, or rows of 0 and 1, one column a class; unless every row has a single 1, several
-            classes may be true at once: the data are multi-label.
-        kind: What the inputs are; "images".
+        data: The name of an embedded sample ("digits", "glosses"); a TFDS name ("fashion_mnist",
+            "tfds:mnist/3.0.1", "imdb_reviews"); a folder with one sub-folder a class, or `train/`, `validation/` and
+            `test/` with those; a `.npz` file; arrays (x, y) or ((x_train, y_train), (x_test, y_test)); a
+            `tf.data.Dataset` of (image, label) or (text, label); a mapping from "train", "validation" and "test" to
+            any of the last two. Of texts, also a `.csv` or `.tsv` file with a header, or a folder with `train.csv`,
+            `validation.csv` and `test.csv`; folders have a `.txt` file a text. A `Dataset` is returned as is. Labels
+            are integers or strings, one an example, or rows of 0 and 1, one column a class; unless every row has a
+            single 1, several classes may be true at once: the data are multi-label.
+        kind: What the inputs are: "images"; "text", each with its class; "language", documents that are split by their
+            position, see :func:`kerasdl.data.corpus.load_corpus`.
         image_size: Height and width in pixels, or one number for both, that all images are resized to.
         input_shape: Height, width and channels that all images are resized and converted to.
         num_classes: Number of classes; integer labels then lie in [0, num_classes).
         validation_fraction: Of the training examples left after the test split, in (0, 1).
-        test_fraction: Of the training examples, in (0, 1).
+        test_fraction: Of the training examples, in (0, 1); None for 0.2, of a language 0.1.
         split_seed: Fixes which examples are drawn.
         data_dir: Where TFDS keeps its data; None for `TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+        text_column: The column of a table that has the texts; None for one with a usual name, see
+            :func:`kerasdl.data.tables.read_table`.
+        label_column: The column of a table that has the labels.
 
     Returns:
         The dataset.
@@ -63,7 +77,22 @@ def load(
     """
     if isinstance(data, Dataset):
         return data
-    check_choice("kind", kind, ["images"])
+    check_choice("kind", kind, TEST_FRACTIONS)
+    test_fraction = TEST_FRACTIONS[kind] if test_fraction is None else test_fraction
+    given = {
+        "image_size": image_size,
+        "input_shape": input_shape,
+        "text_column": text_column,
+        "label_column": label_column,
+    }
+    for what, value in given.items():
+        if value is not None and kind != BELONGS_TO[what]:
+            raise InputError(
+                what,
+                received=repr(value),
+                expected=f"None for kind={kind!r}",
+                mend=f"Leave it out: it is for kind={BELONGS_TO[what]!r}.",
+            )
     size: Any = _check_size("image_size", image_size, 2)
     shape: Any = _check_size("input_shape", input_shape, 3)
     if size and shape and shape[:2] != size:
@@ -79,13 +108,20 @@ def load(
     _check_integer("split_seed", split_seed, 0, 2**32 - 1)
     if num_classes is not None:
         _check_integer("num_classes", num_classes, 2, 2**31 - 1)
-    found = find(data, data_dir=data_dir)
-    shapes = np.concatenate([images.shapes for images in found.images.values()])
-    shape = choose_shape(shapes, image_size=size, input_shape=shape, what=found.name)
+    if kind == "language":
+        return load_corpus(
+            data, validation_fraction=validation_fraction, test_fraction=test_fraction, data_dir=data_dir
+        )
+    found = find(data, kind=kind, data_dir=data_dir, text_column=text_column, label_column=label_column)
+    if kind == "images":
+        shapes = np.concatenate([part.shapes for part in found.parts.values()])
+        shape = choose_shape(shapes, image_size=size, input_shape=shape, what=found.name)
     return build_dataset(
-        {split: images.open(shape) for split, images in found.images.items()},
+        {split: part.open(shape) for split, part in found.parts.items()},
         name=found.name,
         source=found.source,
+        kind=kind,
+        noun=KINDS[kind].noun,
         class_names=found.class_names,
         num_classes=num_classes,
         validation_fraction=validation_fraction,

@@ -8,66 +8,72 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any
 
 from kerasdl.data.arrays import ArrayImages, read_npz
-from kerasdl.data.folders import find_splits
+from kerasdl.data.folders import SPLIT_NAMES, split_folders
+from kerasdl.data.kinds import KINDS, Kind, Source
 from kerasdl.data.samples import SAMPLES
-from kerasdl.data.splitting import Part
-from kerasdl.data.streams import StreamImages
+from kerasdl.data.tables import SUFFIXES, read_table
 from kerasdl.data.tfds import builder_names, read_tfds
 from kerasdl.errors import InputError, nearest
 
 SPLITS = ("train", "validation", "test")
 IN_MEMORY = ("arrays", "tf.data")
-KINDS = "a sample's or TFDS name, a folder, a .npz file, arrays (x, y), a mapping of splits or a tf.data.Dataset"
-
-
-class Images(Protocol):
-    """What every source has for a split: the shapes that occur, and a part once the common shape is known."""
-
-    shapes: np.ndarray
-
-    def open(self, shape: tuple[int, int, int]) -> Part:
-        """Return the part, its images brought to `shape`."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What `data` turned out to be: a name, how to load it again, its images by split, its class names if it has."""
+    """What `data` turned out to be: a name, how to load it again, its examples by split, its class names if it has."""
 
     name: str
     source: str
-    images: Mapping[str, Images]
+    parts: Mapping[str, Source]
     class_names: tuple[str, ...] | None = None
 
 
-def find(data: Any, *, data_dir: str | Path | None = None) -> Found:
+def find(
+    data: Any,
+    *,
+    kind: str = "images",
+    data_dir: str | Path | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+) -> Found:
     """Decide what `data` is and open it, without choosing a shape or drawing splits."""
+    chosen, columns = KINDS[kind], {"text_column": text_column, "label_column": label_column}
+    for name, column in columns.items():
+        if column is not None and not (
+            chosen.tables and isinstance(data, (str, Path)) and _tables(Path(data).expanduser())
+        ):
+            raise InputError(
+                name,
+                received=f"{column!r} for data that are no table",
+                expected="None, except for .csv and .tsv files",
+                mend=f"Leave {name} out.",
+            )
     if isinstance(data, Path):
-        return _find_path(data)
+        return _find_path(data, chosen, columns)
     if isinstance(data, str):
         # A bare word may be a folder beside the user; the prefix tfds: and a leading ./ tell the two apart.
-        there = data not in SAMPLES and os.path.exists(os.path.expanduser(data))
-        return _find_path(Path(data)) if there else _find_name(data, data_dir)
+        there = data not in chosen.samples and os.path.exists(os.path.expanduser(data))
+        return _find_path(Path(data), chosen, columns) if there else _find_name(data, chosen, data_dir)
     if _is_stream(data):
-        return Found("arrays", "tf.data", {"train": StreamImages(data, what="tf.data")})
+        return Found("arrays", "tf.data", {"train": chosen.stream(data, what="tf.data")})
     if isinstance(data, Mapping):
-        return _find_mapping(data)
+        return _find_mapping(data, chosen)
     if isinstance(data, (tuple, list)) and len(data) == 2:
         if all(_is_pair(part) for part in data):
-            return _find_mapping(dict(zip(("train", "test"), data, strict=True)))
-        return Found("arrays", "arrays", {"train": ArrayImages(*data, what="arrays")})
+            return _find_mapping(dict(zip(("train", "test"), data, strict=True)), chosen)
+        return Found("arrays", "arrays", {"train": chosen.arrays(*data, what="arrays")})
     raise InputError(
-        "data", received=f"an object of type {type(data).__name__}", expected=KINDS, mend="Pass one of these."
+        "data", received=f"an object of type {type(data).__name__}", expected=chosen.expected, mend="Pass one of these."
     )
 
 
-def _find_name(name: str, data_dir: str | Path | None) -> Found:
-    if name in SAMPLES:
-        return Found(name, name, {"train": ArrayImages(*SAMPLES[name](), what=name)})
+def _find_name(name: str, kind: Kind, data_dir: str | Path | None) -> Found:
+    if name in kind.samples:
+        return Found(name, name, {"train": kind.arrays(*kind.samples[name](), what=name)})
     if name in IN_MEMORY:
         raise InputError(
             "data",
@@ -75,68 +81,97 @@ def _find_name(name: str, data_dir: str | Path | None) -> Found:
             expected="those data",
             mend="Pass the same arrays or tf.data.Dataset again.",
         )
-    known = [*SAMPLES, *builder_names()]
+    if other := _samples().get(name):
+        raise InputError(
+            "data",
+            received=f"{name!r}, a sample of kind {other!r}",
+            expected=f"data of kind {kind.name!r}",
+            mend=f"Samples of that kind: {', '.join(kind.samples)}.",
+        )
+    builders = builder_names()
+    known = [*kind.samples, *builders]
     word = name.removeprefix("tfds:")
-    if name.startswith("tfds:") or re.split("[/:]", word)[0] in known[len(SAMPLES) :]:
-        images, class_names = read_tfds(word, data_dir=data_dir)
-        return Found(_safe(word), name, images, class_names)
+    if name.startswith("tfds:") or re.split("[/:]", word)[0] in builders:
+        parts, class_names = read_tfds(word, kind=kind, data_dir=data_dir)
+        return Found(_safe(word), name, parts, class_names)
     path = Path(name)
     if len(path.parts) > 1 or path.suffix:
-        return _find_path(path)
+        return _find_path(path, kind, {})
     raise InputError(
         "data",
         received=repr(name),
-        expected=KINDS,
+        expected=kind.expected,
         mend=nearest(word, [*known, *_entries(Path())])
         + " TFDS names are listed at https://www.tensorflow.org/datasets/catalog/overview.",
     )
 
 
-def _find_path(given: Path) -> Found:
+def _find_path(given: Path, kind: Kind, columns: Mapping[str, str | None]) -> Found:
     path = given.expanduser()
-    if not path.exists():
+    # Unlike Path.exists, this says no to what is too long for a path: a text, given by mistake.
+    if not os.path.exists(path):
         mend = nearest(path.name, _entries(path.parent)) if _entries(path.parent) else "Check the path."
-        raise InputError("data", received=f"{path}, which does not exist", expected=KINDS, mend=mend)
-    if path.is_dir():
-        return Found(_safe(path.resolve().name), str(given), find_splits(path))
-    if path.suffix.lower() != ".npz":
+        raise InputError("data", received=f"{path}, which does not exist", expected=kind.expected, mend=mend)
+    parts, class_names = _open_path(path, kind, columns)
+    name = path.resolve().name if path.is_dir() else path.stem
+    return Found(_safe(name), str(given), _same_shape(parts), class_names)
+
+
+def _open_path(
+    path: Path, kind: Kind, columns: Mapping[str, str | None]
+) -> tuple[Mapping[str, Source], tuple[str, ...] | None]:
+    tables, class_names = _tables(path) if kind.tables else {}, None
+    if tables:
+        pairs: Mapping[str, tuple[Any, Any]] = {split: read_table(file, **columns) for split, file in tables.items()}
+    elif path.is_dir():
+        return {split: kind.folder(folder) for split, folder in split_folders(path).items()}, None
+    elif path.suffix.lower() == ".npz":
+        pairs, class_names = read_npz(path)
+    else:
         raise InputError(
             "data",
             received=f"the file {path}",
-            expected="a folder of images or a .npz file for kind='images'",
-            mend="Put single images into one folder a class; text and tables are no images.",
+            expected=f"{' or '.join(kind.files)} for kind={kind.name!r}",
+            mend=kind.mend,
         )
-    pairs, class_names = read_npz(path)
-    images = {split: ArrayImages(*pair, what=f"{path} {split}") for split, pair in pairs.items()}
-    return Found(_safe(path.stem), str(given), _same_shape(images), class_names)
+    return {split: kind.arrays(*pair, what=f"{path} {split}") for split, pair in pairs.items()}, class_names
 
 
-def _find_mapping(parts: Mapping) -> Found:
-    unknown = [split for split in parts if split not in SPLITS]
-    if unknown or "train" not in parts:
+def _tables(path: Path) -> dict[str, Path]:
+    """Return the tables of a path by split: the file itself, or `train.csv` and its like in a folder."""
+    if not path.is_dir():
+        return {"train": path} if path.suffix.lower() in SUFFIXES else {}
+    entries = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES)
+    found = {SPLIT_NAMES[entry.stem.lower()]: entry for entry in entries if entry.stem.lower() in SPLIT_NAMES}
+    return found if "train" in found else {}
+
+
+def _find_mapping(given: Mapping, kind: Kind) -> Found:
+    unknown = [split for split in given if split not in SPLITS]
+    if unknown or "train" not in given:
         raise InputError(
             "data",
-            received=f"a mapping with {', '.join(map(str, parts)) or 'no splits'}",
+            received=f"a mapping with {', '.join(map(str, given)) or 'no splits'}",
             expected="the splits train, validation and test, of which train must be there",
             mend=nearest(unknown[0], SPLITS) if unknown else "Add train.",
         )
-    images: dict[str, Images] = {}
-    for split, part in parts.items():
+    parts: dict[str, Source] = {}
+    for split, part in given.items():
         if _is_stream(part):
-            images[split] = StreamImages(part, what=split)
+            parts[split] = kind.stream(part, what=split)
         elif isinstance(part, (tuple, list)) and len(part) == 2:
-            images[split] = ArrayImages(*part, what=split)
+            parts[split] = kind.arrays(*part, what=split)
         else:
             raise InputError(
                 split, received=f"a {type(part).__name__}", expected="(x, y) or a tf.data.Dataset", mend="Pass a pair."
             )
-    source = "tf.data" if any(isinstance(part, StreamImages) for part in images.values()) else "arrays"
-    return Found("arrays", source, _same_shape(images))
+    source = "tf.data" if any(_is_stream(part) for part in given.values()) else "arrays"
+    return Found("arrays", source, _same_shape(parts))
 
 
-def _same_shape(images: Mapping[str, Images]) -> Mapping[str, Images]:
+def _same_shape(parts: Mapping[str, Source]) -> Mapping[str, Source]:
     """Refuse arrays whose shape differs by split: unlike photos in a folder, that is more likely a mistake."""
-    shapes = {tuple(part.shapes[0].tolist()) for part in images.values() if isinstance(part, ArrayImages)}
+    shapes = {tuple(part.shapes[0].tolist()) for part in parts.values() if isinstance(part, ArrayImages)}
     if len(shapes) > 1:
         raise InputError(
             "data",
@@ -144,7 +179,12 @@ def _same_shape(images: Mapping[str, Images]) -> Mapping[str, Images]:
             expected="one shape in all splits",
             mend="Resize or convert them with kerasdl.data.images.conform first.",
         )
-    return images
+    return parts
+
+
+def _samples() -> dict[str, str]:
+    """Return the kind of each embedded sample."""
+    return {name: kind for kind, samples in SAMPLES.items() for name in samples}
 
 
 def _is_stream(data: Any) -> bool:
@@ -160,7 +200,7 @@ def _is_pair(part: Any) -> bool:
 
 
 def _entries(folder: Path) -> list[str]:
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    names = [entry.name for entry in folder.iterdir()] if os.path.isdir(folder) else []
     return sorted(name for name in names if not name.startswith("."))
 
 

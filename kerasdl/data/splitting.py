@@ -1,6 +1,6 @@
 """From the parts a source has to a :class:`Dataset`: stratified splits and one materialised array for each.
 
-A part is what a source gives for one split: its labels, and a function that reads the images at given indices.
+A part is what a source gives for one split: its labels, and a function that reads the inputs at given indices.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Part:
 
     Args:
         labels: As `read_labels` takes them.
-        read: From sorted indices to uint8 images of shape (len(indices), height, width, channels).
+        read: From sorted indices to uint8 images of shape (len(indices), height, width, channels), or to texts of shape
+            (len(indices),), an object array of str.
     """
 
     labels: object
@@ -35,18 +36,22 @@ def build_dataset(
     *,
     name: str,
     source: str,
+    kind: str = "images",
+    noun: str = "image",
     class_names: tuple[str, ...] | None = None,
     num_classes: int | None = None,
     validation_fraction: float,
     test_fraction: float,
     split_seed: int,
 ) -> Dataset:
-    """Encode the labels, take the splits that are missing from the training part, and read every image once.
+    """Encode the labels, take the splits that are missing from the training part, and read every input once.
 
     Args:
         parts: By split; "train" must be there.
         name: The name of the dataset.
         source: How to load it again.
+        kind: What the inputs are.
+        noun: What messages call one of them.
         class_names: The names of the classes if the source has them.
         num_classes: The number of classes if the user gave it.
         validation_fraction: Of the training part left after the test split.
@@ -56,8 +61,8 @@ def build_dataset(
     Raises:
         InputError: As `read_labels`, `encode_labels` and `take_split` do.
     """
-    labels = {split: read_labels(part.labels, what=f"{split} labels") for split, part in parts.items()}
-    targets, class_names = encode_labels(labels, class_names=class_names, num_classes=num_classes)
+    labels = {split: read_labels(part.labels, what=f"{split} labels", noun=noun) for split, part in parts.items()}
+    targets, class_names = encode_labels(labels, class_names=class_names, num_classes=num_classes, noun=noun)
     chosen = {split: (split, np.arange(len(found))) for split, found in targets.items()}
     for split, fraction in (("test", test_fraction), ("validation", validation_fraction)):
         if split not in parts:
@@ -69,20 +74,21 @@ def build_dataset(
         split: Split(inputs=materialise(parts[part], indices), targets=targets[part][indices])
         for split, (part, indices) in chosen.items()
     }
-    _refuse_constant(splits["train"].inputs, name)
-    return Dataset(name=name, kind="images", class_names=class_names, source=source, **splits)
+    _refuse_constant(splits["train"].inputs, name, noun)
+    return Dataset(name=name, kind=kind, class_names=class_names, source=source, **splits)
 
 
-def _refuse_constant(images: np.ndarray, name: str) -> None:
-    for start in range(0, len(images), CHUNK):
-        if (images[start : start + CHUNK] != images[0]).any():
+def _refuse_constant(inputs: np.ndarray, name: str, noun: str) -> None:
+    for start in range(0, len(inputs), CHUNK):
+        if (inputs[start : start + CHUNK] != inputs[0]).any():
             return
-    low, high = images[0].min(), images[0].max()
+    mend = "Look at some of them."
+    received = f"{len(inputs)} training {noun}s that are all the same"
+    if inputs.dtype.kind != "O":
+        received += f", with values from {inputs[0].min()} to {inputs[0].max()}"
+        mend = "Look at some of them; a conversion that rounded [0, 1] down to 0 is a common cause."
     raise InputError(
-        name,
-        received=f"{len(images)} training images that are all the same, with values from {low} to {high}",
-        expected="images that differ: nothing can be learned from a constant",
-        mend="Look at some of them; a conversion that rounded [0, 1] down to 0 is a common cause.",
+        name, received=received, expected=f"{noun}s that differ: nothing can be learned from a constant", mend=mend
     )
 
 
@@ -185,7 +191,7 @@ def _refuse_missing(missing: np.ndarray, targets: np.ndarray, split: str, class_
 
 
 def materialise(part: Part, indices: np.ndarray) -> np.ndarray:
-    """Read the images at sorted `indices` once, into memory or a memory map: see :class:`ImageWriter`."""
+    """Read the inputs at sorted `indices` once, into memory or a memory map: see :class:`ImageWriter`."""
     writer = ImageWriter()
     for start in range(0, len(indices), CHUNK):
         writer.append(part.read(indices[start : start + CHUNK]))

@@ -17,6 +17,32 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+def check_stream(stream: tf.data.Dataset, *, what: str, pair: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the first element of a stream.
+
+    Args:
+        stream: Of pairs of tensors.
+        what: How messages name it.
+        pair: What messages call an element.
+
+    Raises:
+        InputError: For an infinite or empty stream, elements that are no pair of tensors.
+    """
+    import tensorflow as tf
+
+    spec = stream.element_spec
+    if not (isinstance(spec, tuple) and len(spec) == 2 and all(isinstance(s, tf.TensorSpec) for s in spec)):
+        raise InputError(what, received=f"elements {spec}", expected=pair, mend="Map it to that pair of tensors.")
+    if stream.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise InputError(
+            what, received="an infinite stream", expected="a finite one", mend="Drop .repeat(), or use .take(n)."
+        )
+    first = next(iter(stream.take(1)), None)
+    if first is None:
+        raise InputError(what, received="an empty stream", expected="examples", mend="Check how it is made.")
+    return first
+
+
 class StreamImages:
     """A `tf.data.Dataset` of (image, label), batched or not; iterated when opened.
 
@@ -30,21 +56,9 @@ class StreamImages:
     """
 
     def __init__(self, stream: tf.data.Dataset, *, what: str):
-        import tensorflow as tf
-
         self._what = what
+        first = check_stream(stream, what=what, pair="(image, label)")
         spec = stream.element_spec
-        if not (isinstance(spec, tuple) and len(spec) == 2 and all(isinstance(s, tf.TensorSpec) for s in spec)):
-            raise InputError(
-                what, received=f"elements {spec}", expected="(image, label)", mend="Map it to that pair of tensors."
-            )
-        if stream.cardinality() == tf.data.INFINITE_CARDINALITY:
-            raise InputError(
-                what, received="an infinite stream", expected="a finite one", mend="Drop .repeat(), or use .take(n)."
-            )
-        first = next(iter(stream.take(1)), None)
-        if first is None:
-            raise InputError(what, received="an empty stream", expected="examples", mend="Check how it is made.")
         self._batched = self._is_batched(*first)
         if not self._batched and spec[0].shape.is_fully_defined():
             stream, self._batched = stream.batch(CHUNK), True

@@ -1,4 +1,4 @@
-"""Images from TensorFlow Datasets, with data that is not there refused at once instead of after minutes of retries.
+"""Examples from TensorFlow Datasets; data that is not there is refused at once instead of after minutes of retries.
 
 https://www.tensorflow.org/datasets/overview
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kerasdl.data.samples import SAMPLES
-from kerasdl.data.streams import StreamImages
+from kerasdl.data.kinds import Kind, Source
 from kerasdl.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -30,25 +30,66 @@ def builder_names() -> list[str]:
     return tfds.list_builders(with_community_datasets=False)
 
 
-def read_tfds(name: str, *, data_dir: str | Path | None) -> tuple[dict[str, StreamImages], tuple[str, ...]]:
+def read_tfds(name: str, *, kind: Kind, data_dir: str | Path | None) -> tuple[dict[str, Source], tuple[str, ...]]:
     """Open a dataset of TensorFlow Datasets, preparing it first if need be.
 
     Args:
         name: As TFDS names it: `mnist`, `voc/2007`, `mnist:3.0.1`; also `mnist/3.0.1`.
+        kind: What the inputs are.
         data_dir: Where prepared data and downloads are; None for TFDS's own place.
 
     Returns:
-        The images by split, and the class names.
+        The examples by split, and the class names.
 
     Raises:
-        InputError: For an unknown version or configuration, data without an image or a class label, data that is
+        InputError: For an unknown version or configuration, data without such an input or a class label, data that is
             neither prepared nor to be had.
     """
+    builder = _builder(name, data_dir)
+    feature, label = _input_and_label(builder, kind)
+    instead = f"({', '.join(kind.samples)}), {', '.join(kind.files)} or arrays"
+    streams = _streams(builder, name, lambda example: (example[feature], example[label]), instead=instead)
+    class_names = tuple(builder.info.features[label].names)
+    return {split: kind.stream(stream, what=f"{name} {split}") for split, stream in streams.items()}, class_names
+
+
+def read_tfds_documents(
+    name: str, *, data_dir: str | Path | None, samples: Iterable[str]
+) -> dict[str, tf.data.Dataset]:
+    """Open the texts of a dataset as streams of strings by split; arguments and errors as of :func:`read_tfds`.
+
+    Of several Text features it is the one that is named "text" or that supervised learning takes, else the first.
+
+    Args:
+        name: As TFDS names it.
+        data_dir: Where prepared data and downloads are.
+        samples: What messages offer instead.
+    """
+    import tensorflow_datasets as tfds
+
+    builder = _builder(name, data_dir)
+    features = builder.info.features
+    found = [key for key, feature in features.items() if type(feature) is tfds.features.Text]
+    if not found:
+        listed = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
+        raise InputError(
+            builder.name,
+            received=f"the features {listed}",
+            expected="a Text",
+            mend="Choose a dataset of text, such as lm1b or tiny_shakespeare.",
+        )
+    preferred = ("text", *(builder.info.supervised_keys or ()))
+    chosen = next((key for key in preferred if key in found), found[0])
+    instead = f"({', '.join(samples)}), a text file or strings"
+    return _streams(builder, name, lambda example: example[chosen], instead=instead)
+
+
+def _builder(name: str, data_dir: str | Path | None) -> tfds.core.DatasetBuilder:
     import tensorflow_datasets as tfds
 
     spelled = re.sub(r"/(\d+\.\d+\.\d+)$", r":\1", name)
     try:
-        builder = tfds.builder(spelled, data_dir=None if data_dir is None else str(data_dir))
+        return tfds.builder(spelled, data_dir=None if data_dir is None else str(data_dir))
     except (ValueError, AssertionError) as error:
         known, word = builder_names(), re.split("[/:]", name)[0]
         raise InputError(
@@ -57,18 +98,24 @@ def read_tfds(name: str, *, data_dir: str | Path | None) -> tuple[dict[str, Stre
             expected="a dataset, configuration and version that TFDS has",
             mend=nearest(word, known) if word not in known else "Leave the version out, or correct the configuration.",
         ) from None
-    image, label = _image_and_label(builder)
+
+
+def _streams(
+    builder: tfds.core.DatasetBuilder, name: str, pick: Callable[[dict[str, Any]], Any], *, instead: str
+) -> dict[str, tf.data.Dataset]:
+    """Return what `pick` takes of each example, by split; `instead` is what messages offer where there is no data."""
+    import tensorflow_datasets as tfds
+
     config = tfds.ReadConfig(try_autocache=False)
 
     def read(split: str) -> tf.data.Dataset:
-        stream = builder.as_dataset(split=split, shuffle_files=False, read_config=config)
-        return stream.map(lambda example: (example[image], example[label]))
+        return builder.as_dataset(split=split, shuffle_files=False, read_config=config).map(pick)
 
     try:
         train = read("train")
     except AssertionError:
         # TFDS says so when nothing is prepared. Asking first would miss tfds.testing.mock_data, which prepares nothing.
-        _prepare(builder)
+        _prepare(builder, instead)
         train = read("train")
     except (KeyError, ValueError):
         raise InputError(
@@ -80,33 +127,33 @@ def read_tfds(name: str, *, data_dir: str | Path | None) -> tuple[dict[str, Stre
     # Mocked data has no list of splits.
     official = list(builder.info.splits) or ["train", "test"]
     streams = {"train": train}
-    streams |= {SPLIT_NAMES[split]: read(split) for split in official if split in SPLIT_NAMES and split != "train"}
-    class_names = tuple(builder.info.features[label].names)
-    return {split: StreamImages(stream, what=f"{name} {split}") for split, stream in streams.items()}, class_names
+    return streams | {
+        SPLIT_NAMES[split]: read(split) for split in official if split in SPLIT_NAMES and split != "train"
+    }
 
 
-def _image_and_label(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
+def _input_and_label(builder: tfds.core.DatasetBuilder, kind: Kind) -> tuple[str, str]:
     import tensorflow_datasets as tfds
 
     features = builder.info.features
     keys = {
-        kind: [key for key, feature in features.items() if type(feature) is kind]
-        for kind in (tfds.features.Image, tfds.features.ClassLabel)
+        wanted: [key for key, feature in features.items() if type(feature) is wanted]
+        for wanted in (getattr(tfds.features, kind.feature), tfds.features.ClassLabel)
     }
     if not all(keys.values()):
         listed = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
         raise InputError(
             builder.name,
             received=f"the features {listed}",
-            expected="an Image and a ClassLabel",
-            mend="Choose a dataset for image classification, such as mnist or cifar10.",
+            expected=f"{'an' if kind.feature[0] in 'AEIO' else 'a'} {kind.feature} and a ClassLabel",
+            mend=f"Choose {kind.catalog}.",
         )
     supervised = builder.info.supervised_keys or ()
-    image, label = (next((key for key in found if key in supervised), found[0]) for found in keys.values())
-    return image, label
+    key, label = (next((key for key in found if key in supervised), found[0]) for found in keys.values())
+    return key, label
 
 
-def _prepare(builder: tfds.core.DatasetBuilder) -> None:
+def _prepare(builder: tfds.core.DatasetBuilder, instead: str) -> None:
     import tensorflow_datasets as tfds
 
     downloads = Path(builder.data_dir_root) / "downloads"
@@ -116,8 +163,7 @@ def _prepare(builder: tfds.core.DatasetBuilder) -> None:
             builder.name,
             received=f"no prepared data in {builder.data_dir_root}, and the host of its files does not answer",
             expected=f"prepared data there, or {', '.join(missing.values())} in {downloads / 'manual'}/",
-            mend=f"Put the files there (from {', '.join(missing)}), or train offline on an embedded sample "
-            f"({', '.join(SAMPLES)}), a folder of images, a .npz file or arrays.",
+            mend=f"Put the files there (from {', '.join(missing)}), or train offline on an embedded sample {instead}.",
         )
     try:
         # A prepared copy on Google's storage would be asked for without a bound when offline.

@@ -1,8 +1,30 @@
 """Diagnosis: what is wrong with a training, its evidence in numbers, and the keyword arguments that mend it."""
 
+from kerasdl.diagnostics.attention import (
+    attention_rollout,
+    attention_table,
+    patch_attention,
+    stack_maps,
+    strongest_pairs,
+)
+from kerasdl.diagnostics.attention_picture import attention_map, patch_map
 from kerasdl.diagnostics.curves import Finding, diagnose_classifier
 from kerasdl.diagnostics.language import diagnose_language_model
 from kerasdl.diagnostics.report import write_report
 from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
 
-__all__ = ["Finding", "diagnose_classifier", "diagnose_language_model", "sparsity", "sparsity_table", "write_report"]
+__all__ = [
+    "Finding",
+    "attention_map",
+    "attention_rollout",
+    "attention_table",
+    "diagnose_classifier",
+    "diagnose_language_model",
+    "patch_attention",
+    "patch_map",
+    "sparsity",
+    "sparsity_table",
+    "stack_maps",
+    "strongest_pairs",
+    "write_report",
+]

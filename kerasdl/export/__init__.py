@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from kerasdl.export.image_classifier import ImageClassifier
     from kerasdl.export.saved_model import ParityError, Predictor, Trial, export
     from kerasdl.export.text_classifier import TextClassifier
+    from kerasdl.export.text_generator import TextGenerator
 
 _MODULE_OF = {
     "ImageClassifier": "image_classifier",
     "ParityError": "saved_model",
     "Predictor": "saved_model",
     "TextClassifier": "text_classifier",
+    "TextGenerator": "text_generator",
     "Trial": "saved_model",
     "export": "saved_model",
 }
@@ -27,6 +29,7 @@ __all__ = [
     "ParityError",
     "Predictor",
     "TextClassifier",
+    "TextGenerator",
     "Trial",
     "export",
     "find_exported",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kerasdl.errors import InputError
+from kerasdl.errors import InputError, check_choice
 from kerasdl.export.outputs import Outputs
 from kerasdl.export.raw_images import predict_raw_images
-from kerasdl.export.raw_texts import predict_raw_texts
+from kerasdl.export.raw_texts import as_texts, predict_raw_texts
 
 # TensorFlow Serving leaves files in assets.extra alone.
 DESCRIPTION = Path("assets.extra") / "kerasdl.json"
@@ -95,6 +95,8 @@ class Exported:
             "scores": float32 (count, classes); "label": object (count,); of a multi-label model also "present": bool
             (count, classes).
         """
+        if self.description.get("inputs") == "prompt":
+            return self.run("serving_default", as_texts(raw))
         if self.description.get("inputs") == "text":
             return predict_raw_texts(raw, on_texts=lambda batch: self.run("serving_default", batch))
         return predict_raw_images(
@@ -103,6 +105,31 @@ class Exported:
             on_pixels=lambda batch: self.run("serving_default", batch),
             on_encoded=lambda batch: self.run("encoded", batch),
         )
+
+    def generate(self, prompt: str | Sequence[str], **options: Any) -> Any:
+        """Go on with texts, if the model is a language model.
+
+        Args:
+            prompt: One or many.
+            **options: `max_new_tokens`, 64 by default; `temperature`, 0.8, 0 takes the most likely token always;
+                `top_k`, 0 for all; `top_p`, 1 for all; `seed`, 0.
+
+        Returns:
+            The prompt with what follows it, a string, or a list for a list of prompts.
+
+        Raises:
+            InputError: For a model that generates nothing, and for options that it does not have.
+        """
+        if "generate" not in self.signatures:
+            raise InputError(
+                str(self.directory), received="no language model", expected="one", mend="Use .predict(raw)."
+            )
+        defaults = {"max_new_tokens": 64, "temperature": 0.8, "top_k": 0, "top_p": 1.0, "seed": 0}
+        for name in options:
+            check_choice("option", name, defaults)
+        texts = as_texts(prompt)
+        found = self.run("generate", {"prompt": texts, **defaults, **options})["text"]
+        return found[0] if isinstance(prompt, (str, bytes)) else found.tolist()
 
 
 def read_description(folder: Path) -> dict[str, Any]:

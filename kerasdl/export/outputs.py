@@ -17,7 +17,7 @@ PARITY_BATCH_SIZES = (1, 7, 32)
 
 def parity_batches(count: int) -> Iterator[int]:
     """Yield the sizes of batches to prove an export by, of `count` examples."""
-    return (size for size in (*PARITY_BATCH_SIZES, count) if size <= count)
+    return iter(dict.fromkeys(size for size in (*PARITY_BATCH_SIZES, count) if size <= count))
 
 
 def from_logits(logits: Any, class_names: Sequence[str], *, multi_label: bool) -> Outputs:

@@ -37,7 +37,7 @@ class Trial:
     """
 
     signature: str
-    inputs: Mapping[str, np.ndarray]
+    inputs: Mapping[str, Any]
     expected: Outputs
     undecided: Mapping[str, np.ndarray]
 

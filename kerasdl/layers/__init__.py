@@ -6,6 +6,7 @@ A layer is registered under the package name "kerasdl" (`keras.saving.register_k
 """
 
 from kerasdl.layers.attention import AttentionWeights, SelfAttention
+from kerasdl.layers.cached_attention import CachedAttention
 from kerasdl.layers.sequence import ClassToken, PadLength, Positions
 
-__all__ = ["AttentionWeights", "ClassToken", "PadLength", "Positions", "SelfAttention"]
+__all__ = ["AttentionWeights", "CachedAttention", "ClassToken", "PadLength", "Positions", "SelfAttention"]

@@ -8,9 +8,12 @@ from kerasdl.backbone_table import backbones
 from kerasdl.models.attention_maps import attention_maps
 from kerasdl.models.convolutional import cnn
 from kerasdl.models.efficientnet_lite import efficientnet_lite0
+from kerasdl.models.generation import generate_tokens, stream_tokens
+from kerasdl.models.generator import Generator
 from kerasdl.models.mlp import mlp
 from kerasdl.models.pretrained import backbone_layers, classifier, features
 from kerasdl.models.residual import resnet, resnet9, resnet18, resnet34, resnet50
+from kerasdl.models.text import text_cnn, text_lstm
 from kerasdl.models.transformer import (
     causal_transformer,
     gpt2_small,
@@ -23,6 +26,7 @@ from kerasdl.models.transformer import (
 from kerasdl.models.vision_transformer import vision_transformer, vit_small, vit_tiny
 
 __all__ = [
+    "Generator",
     "attention_maps",
     "backbone_layers",
     "backbones",
@@ -31,6 +35,7 @@ __all__ = [
     "cnn",
     "efficientnet_lite0",
     "features",
+    "generate_tokens",
     "gpt2_small",
     "gpt_small",
     "gpt_tiny",
@@ -40,6 +45,9 @@ __all__ = [
     "resnet34",
     "resnet50",
     "resnet9",
+    "stream_tokens",
+    "text_cnn",
+    "text_lstm",
     "transformer_classifier",
     "transformer_classifier_small",
     "transformer_classifier_tiny",

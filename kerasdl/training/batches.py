@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
+from kerasdl.feeding import varying
+
 
 class Examples(Protocol):
     """What training needs of a split: a length, targets, and the examples at some indices."""
@@ -123,6 +125,13 @@ class TrainingBatches:
         self.start = start
         return (self[position] for position in itertools.count(start))
 
+    def source(self, start: int = 0) -> Any:
+        """Return :meth:`stream` as Keras takes it, also where lengths vary."""
+        stream = self.stream(start)
+        if not hasattr(self.examples, "lengths"):
+            return stream
+        return varying(lambda: self.stream(start), like=self[start], otherwise=stream)
+
 
 class EvaluationBatches(keras.utils.PyDataset):
     """Every example once, in the stored order, the last batch as small as it is.
@@ -148,3 +157,14 @@ class EvaluationBatches(keras.utils.PyDataset):
         begin = index * self.batch_size
         inputs, targets = self.examples.batch(np.arange(begin, min(begin + self.batch_size, len(self.examples))))
         return inputs, targets if self._encode_targets is None else self._encode_targets(targets)
+
+    def source(self) -> Any:
+        """Return the batches as Keras takes them, also where lengths vary."""
+        if not hasattr(self.examples, "lengths"):
+            return self
+        return varying(
+            lambda: (self[index] for index in range(self.num_batches)),
+            like=self[0],
+            otherwise=self,
+            count=self.num_batches,
+        )

@@ -158,10 +158,12 @@ def fit(
         watchers.append(resumable)
     try:
         history = model.fit(
-            batches.stream(resumable.start if resumable else 0),
+            batches.source(resumable.start if resumable else 0),
             steps_per_epoch=batches.steps,
             shuffle=False,
-            validation_data=EvaluationBatches(validation, batch_size=batch_size, encode_targets=encode_targets),
+            validation_data=EvaluationBatches(
+                validation, batch_size=batch_size, encode_targets=encode_targets
+            ).source(),
             epochs=epochs,
             callbacks=[*stateful, *watchers],
             verbose=0,

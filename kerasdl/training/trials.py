@@ -187,7 +187,7 @@ def _measure(
 ) -> Timing:
     model.compile(jit_compile=candidate[1], steps_per_execution=candidate[2], **compile_keywords)
     watch = _Stopwatch()
-    model.fit(batches.stream(), epochs=1, steps_per_epoch=10**6, shuffle=False, verbose=0, callbacks=[watch])
+    model.fit(batches.source(), epochs=1, steps_per_epoch=10**6, shuffle=False, verbose=0, callbacks=[watch])
     # The fastest window is the one that other work on the machine disturbed least.
     execution = min(watch.windows)
     return {

@@ -46,6 +46,19 @@ CASES = {
         {**ATTENTION, "positions": "learned", "activation": "swiglu", "normalization": "rms", "pooling": "max"},
         2019,
     ),
+    "text_lstm": (
+        models.text_lstm,
+        (7,),
+        {"hidden_dim": 5, "units": 4, "num_layers": 2, "pooling": ("max", "last")},
+        842,
+    ),
+    "text_cnn": (models.text_cnn, (7,), {"hidden_dim": 5, "filters": 4, "pooling": ("mean", "max")}, 262),
+    "text_cnn deep": (
+        models.text_cnn,
+        (16,),
+        {"hidden_dim": 5, "filters": 4, "num_layers": 2, "kernel_sizes": (3,)},
+        186,
+    ),
     "vision_transformer": (models.vision_transformer, (9, 8, 3), {**ATTENTION, "stochastic_depth": 0.2}, 2227),
     "vision_transformer convolution": (
         models.vision_transformer,
@@ -62,10 +75,11 @@ CASES = {
     ),
 }
 BATCH = 6
+ON_TOKENS = (models.transformer_classifier, models.causal_transformer, models.text_cnn, models.text_lstm)
 
 
 def on_tokens(case: str) -> bool:
-    return CASES[case][0] in (models.transformer_classifier, models.causal_transformer)
+    return CASES[case][0] in ON_TOKENS
 
 
 def build(case: str) -> keras.Model:

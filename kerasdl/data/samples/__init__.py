@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import lzma
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
+
+HERE = Path(__file__).parent
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -21,5 +25,26 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return np.round(found.images[..., np.newaxis] * (255 / 16)).astype(np.uint8), found.target
 
 
-SAMPLES: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {"digits": digits}
-"""From the name of an embedded sample to the function that returns its images and labels."""
+def glosses() -> tuple[np.ndarray, np.ndarray]:
+    """Return short definitions of WordNet's nouns and their topics; `make_glosses.py` says how they were chosen.
+
+    Returns:
+        Texts of shape (count,), an object array of str; 26 topics, such as "animal", of shape (count,).
+
+    WordNet 3.0, copyright 2006 by Princeton University: see `glosses.LICENSE.txt`. https://wordnet.princeton.edu
+    """
+    head, _, body = lzma.decompress((HERE / "glosses.xz").read_bytes()).partition(b"\0")
+    topics, words = (part.split("\n") for part in head.decode().split("\n\n"))
+    # Nothing comes between a word and punctuation: \b takes the blank away.
+    pieces = ["\n\b", *(f" {word}" if word.isalnum() else f"{word}\b" for word in words)]
+    joined = "".join([pieces[number] for number in np.frombuffer(body, "<u2").tolist()])
+    texts = joined.removesuffix("\n\b").replace("\b ", "").replace("\b", "").strip().split("\n")
+    names, counts = zip(*(line.split() for line in topics), strict=True)
+    return np.array(texts, object), np.repeat(names, np.array(counts, int))
+
+
+SAMPLES: Mapping[str, Mapping[str, Callable[[], tuple[np.ndarray, np.ndarray]]]] = {
+    "images": {"digits": digits},
+    "text": {"glosses": glosses},
+}
+"""By kind, from the name of an embedded sample to the function that returns its inputs and labels."""

@@ -1,0 +1,224 @@
+"""Tokens a second of a training step, against an equal model in PyTorch, side by side on the same cores.
+
+    python benchmarks/transformer_speed.py --torch-python ../torch/bin/python      # ten minutes on two quiet cores
+    python benchmarks/transformer_speed.py --models vit --ways float32 --rounds 3
+
+Three models: a text classifier (2 layers, 128 features, 64 tokens, batches of 64), a causal language model (4 layers,
+256 features, 256 tokens, batches of 16) and a vision transformer (6 layers, 128 features, 49 patches of 28x28 pixels,
+batches of 64). Same layers, sizes, dropout, data and AdamW on both sides; different numbers of parameters are an error.
+Each side is a process of its own and they take turns, a few steps each; medians count. "compiled" is XLA here and
+`torch.compile` there. Where other work keeps the cores busy take --threads 1 --clock cpu, which counts processor time:
+threads that wait for each other after every operation, as PyTorch's do, suffer far more from it than others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np  # noqa: E402 - TensorFlow reads the variable when it is imported
+
+MODELS: dict[str, dict[str, Any]] = {
+    "text": {
+        "batch": 64,
+        "length": 64,
+        "vocabulary_size": 20_000,
+        "num_classes": 4,
+        "num_layers": 2,
+        "hidden_dim": 128,
+    },
+    "causal": {"batch": 16, "length": 256, "vocabulary_size": 257, "num_layers": 4, "hidden_dim": 256},
+    "vit": {"batch": 64, "length": 49, "patch_size": 4, "num_classes": 10, "num_layers": 6, "hidden_dim": 128},
+}
+MODELS = {name: {"kind": name, "num_heads": 4, "dropout": 0.1, **sizes} for name, sizes in MODELS.items()}
+WAYS = ("float32", "float32 compiled", "bfloat16", "bfloat16 compiled")
+SIDES = ("kerasdl", "PyTorch")
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def data(sizes: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return one batch of inputs and targets; a quarter of the classifier's tokens is padding."""
+    generator = np.random.default_rng(0)
+    shape = sizes["batch"], sizes["length"]
+    if sizes["kind"] == "vit":
+        inputs = generator.integers(0, 256, (sizes["batch"], 28, 28, 1)).astype("uint8")
+        return inputs, generator.integers(0, sizes["num_classes"], sizes["batch"])
+    tokens = generator.integers(1, sizes["vocabulary_size"], shape).astype("int32")
+    if sizes["kind"] == "causal":
+        return tokens, np.roll(tokens, -1, axis=1).astype("int64")
+    lengths = generator.integers(sizes["length"] // 2, sizes["length"] + 1, (sizes["batch"], 1))
+    tokens[np.arange(sizes["length"]) >= lengths] = 0
+    return tokens, generator.integers(0, sizes["num_classes"], sizes["batch"])
+
+
+def kerasdl_step(
+    sizes: dict[str, Any], inputs: np.ndarray, targets: np.ndarray, *, precision: str, compiled: bool
+) -> tuple[Callable[[], Any], int]:
+    """Return a function that trains one step, and the number of parameters of its model."""
+    import keras
+
+    from kerasdl import models, training
+
+    same = {name: sizes[name] for name in ("num_layers", "num_heads", "hidden_dim", "dropout")} | {
+        "positions": "learned"
+    }
+    with training.precision_policy(precision):
+        if sizes["kind"] == "vit":
+            model = models.vision_transformer(
+                (28, 28, 1), sizes["num_classes"], patch_size=sizes["patch_size"], stem="patch", **same
+            )
+        elif sizes["kind"] == "text":
+            model = models.transformer_classifier(
+                sizes["length"], sizes["vocabulary_size"], sizes["num_classes"], **same
+            )
+        else:
+            model = models.causal_transformer(sizes["length"], sizes["vocabulary_size"], **same)
+    model.compile(
+        keras.optimizers.AdamW(1e-3, weight_decay=0.05),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=compiled,
+    )
+    parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    return lambda: model.train_on_batch(inputs, targets), parameters
+
+
+def serve(side: str, name: str, answers: IO[str]) -> None:
+    """Be one side: for each line, the name of a way, train some steps in it and answer with the seconds of one."""
+    sizes = MODELS[name]
+    made: dict[str, Callable[[], Any]] = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        way = request["way"]
+        answer: dict[str, Any] = {}
+        try:
+            if way not in made:
+                if side == "PyTorch":
+                    from torch_transformers import training_step
+                else:
+                    training_step = kerasdl_step
+                precision, _, compiled = way.partition(" ")
+                began = time.perf_counter()
+                step, answer["parameters"] = training_step(
+                    sizes, *data(sizes), precision=precision, compiled=bool(compiled)
+                )
+                step()
+                made[way] = step
+                answer["start"] = time.perf_counter() - began
+            clock = time.process_time if request["clock"] == "cpu" else time.perf_counter
+            began = clock()
+            for _ in range(request["steps"]):
+                made[way]()
+            answer["seconds"] = (clock() - began) / request["steps"]
+        except Exception as error:  # such as no compiler for torch.compile: told in the table
+            answer["error"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:90]}"
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+class Side:
+    """One library in a process of its own."""
+
+    def __init__(self, name: str, model: str, python: str, threads: int | None):
+        path = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
+        self.process = subprocess.Popen(
+            [python, __file__, "--serve", name, "--models", model],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | path | ({name: str(threads) for name in THREADS} if threads else {}),
+        )
+
+    def run(self, **request: Any) -> dict[str, Any]:
+        """Train some steps and return what the process answers."""
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline() if self.process.stdout else ""
+        return json.loads(answer) if answer else {"error": "the process ended"}
+
+    def close(self) -> None:
+        """Let the process end."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        self.process.wait()
+
+
+def compare(name: str, options: argparse.Namespace) -> None:
+    """Measure one model on both sides and print its table."""
+    pythons = {"kerasdl": sys.executable, "PyTorch": options.torch_python}
+    sides = {side: Side(side, name, python, options.threads) for side, python in pythons.items()}
+    tokens = MODELS[name]["batch"] * MODELS[name]["length"]
+    seconds: dict[tuple[str, str], list[float]] = {}
+    faults: dict[tuple[str, str], str] = {}
+    parameters: dict[str, int] = {}
+    try:
+        for turn in range(options.rounds + 1):
+            for way in options.ways:
+                for side, process in sides.items():
+                    if (side, way) in faults:
+                        continue
+                    answer = process.run(way=way, steps=options.steps, clock=options.clock)
+                    if "error" in answer:
+                        faults[side, way] = answer["error"]
+                    elif turn:  # the first turn only compiles and warms up
+                        seconds.setdefault((side, way), []).append(answer["seconds"])
+                    parameters |= {side: answer["parameters"]} if "parameters" in answer else {}
+            if len(set(parameters.values())) > 1:
+                raise RuntimeError(f"{name}: the models are not equal, parameters are {parameters}")
+    finally:
+        for process in sides.values():
+            process.close()
+    speed = {key: tokens / statistics.median(values) for key, values in seconds.items()}
+    print(f"\n{name}: {parameters.get('kerasdl', 0):,} parameters, batches of {tokens:,} tokens; tokens/s")
+    print(f"{'':<20}{'kerasdl':>12}{'PyTorch':>12}{'ratio':>8}")
+    for way in options.ways:
+        row(way, *(speed.get((side, way), 0.0) for side in SIDES))
+    row("the best of each", *(max(speed.get((side, way), 0.0) for way in options.ways) for side in SIDES))
+    for (side, way), fault in faults.items():
+        print(f"{side}, {way}: {fault}")
+
+
+def row(what: str, ours: float, theirs: float) -> None:
+    """Print one line of the table."""
+    ratio = f"{ours / theirs:.2f}" if ours and theirs else ""
+    print(
+        f"{what:<20}"
+        + "".join(f"{speed or '-':>12{',.0f' if speed else ''}}" for speed in (ours, theirs))
+        + f"{ratio:>8}"
+    )
+
+
+def main() -> None:
+    """Compare the models one after another."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each way")
+    parser.add_argument("--steps", type=int, default=3, help="steps a turn")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="what counts as time")
+    parser.add_argument("--threads", type=int, help="of each side; by default what each library takes")
+    parser.add_argument("--torch-python", default=sys.executable, help="interpreter that has PyTorch")
+    parser.add_argument("--serve", choices=SIDES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        # What a library prints must not come between the answers.
+        answers, sys.stdout = sys.stdout, sys.stderr
+        serve(options.serve, options.models[0], answers)
+        return
+    threads = f"{options.threads} threads" if options.threads else "as many threads as the libraries choose"
+    print(f"{os.cpu_count()} cores, {threads}, {options.clock} time, load {os.getloadavg()[0]:.1f} at the start")
+    for name in options.models:
+        compare(name, options)
+    print(f"\nload {os.getloadavg()[0]:.1f} at the end")
+
+
+if __name__ == "__main__":
+    main()

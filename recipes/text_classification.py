@@ -1,0 +1,228 @@
+"""Text classification: strings of any source in, a trained, measured and diagnosed classifier out.
+
+    kerasdl train text_classification
+    kerasdl train text_classification --data reviews.csv --architecture transformer
+
+The default sorts WordNet's glosses into 26 topics; a linear model on bags of words is always shown beside the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import kerasdl
+from kerasdl import checks, configuration, keywords, targets
+
+if TYPE_CHECKING:
+    import keras
+
+# What each architecture can be told beyond what all can, and its default here.
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "transformer": {"num_layers": 2, "num_heads": 4},
+    "lstm": {"num_layers": 1, "units": 128},
+    "cnn": {"num_layers": 1, "units": 128},
+}
+OPTIONS = ("num_layers", "num_heads", "units")
+
+
+def train(
+    data: Any = "glosses",
+    *,
+    architecture: str = "cnn",
+    num_layers: int | None = None,
+    num_heads: int | None = None,
+    hidden_dim: int = 128,
+    units: int | None = None,
+    vocabulary: str = "word",
+    vocabulary_size: int | None = None,
+    sequence_length: int = 256,
+    dropout: float = 0.3,
+    token_dropout: float = 0.1,
+    l2: float = 0.0,
+    epochs: int = 10,
+    batch_size: int = 64,
+    optimizer: str | Mapping[str, Any] | keras.optimizers.Optimizer = "adamw",
+    learning_rate: float | str | None = None,
+    schedule: str | Mapping[str, Any] | keras.optimizers.schedules.LearningRateSchedule | None = None,
+    weight_decay: float | None = None,
+    label_smoothing: float = 0.0,
+    class_weight: str | Mapping[str, float] | None = None,
+    gradient_clip: float | None = 1.0,
+    gradient_accumulation: int = 1,
+    ema: float | None = None,
+    early_stopping: int | None = None,
+    precision: str = "float32",
+    jit_compile: bool | str = False,
+    steps_per_execution: int | str = 1,
+    skip_bad_batches: int = 0,
+    seed: int = 0,
+    num_classes: int | None = None,
+    directory: str | Path | None = None,
+    resume: bool = False,
+    checkpoint_every: int | str = "epoch",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int = 1,
+    versions: Mapping[str, str] | None = None,
+    hardware: Mapping[str, Any] | None = None,
+    data_fingerprint: str | None = None,
+) -> kerasdl.Result:
+    """Train a text classifier.
+
+    The vocabulary is made of the training texts alone, and travels with the model: the export takes strings. The
+    validation split chooses the epoch whose weights are kept; the test split is measured once, at the end, beside a
+    linear model on bags of words.
+
+    Args:
+        data: "glosses", a TFDS name, a folder with one sub-folder of .txt files a class, a .csv or .tsv, a .npz, lists
+            (texts, labels), a tf.data.Dataset, or a kerasdl.data.Dataset. Labels name one class a text, or are rows of
+            0 and 1, a column a class: unless each has a single 1, several may be true at once.
+        architecture: transformer, lstm (bidirectional) or cnn (windows of one, two and three tokens).
+        num_layers: Blocks of the transformer, layers of the others.
+        num_heads: Attention heads of each block, for the transformer.
+        hidden_dim: Features of each token's vector.
+        units: Features of each LSTM, or of each convolution, for lstm and cnn.
+        vocabulary: What tokens are: word (and signs), character or byte.
+        vocabulary_size: Tokens that are known at most, the most frequent; by default 20000 words or all characters.
+        sequence_length: Tokens of a text that are read; what follows is left out.
+        dropout: Share of features that are dropped in training, in [0, 1).
+        token_dropout: Share of tokens that are dropped in training, in [0, 1); for lstm and cnn.
+        l2: Weight of the sum of squared kernel values in the loss.
+        epochs: Passes over the training texts.
+        batch_size: Texts a step; they are of similar length.
+        optimizer: sgd, nesterov, adam, adamw, rmsprop, muon, or a Keras optimizer.
+        learning_rate: Highest learning rate; by default 0.001, for sgd and nesterov 0.05; auto runs a range test.
+        schedule: constant, cosine, one_cycle (the default), plateau, exponential, or a Keras schedule.
+        weight_decay: Decoupled weight decay; by default 0.05 for adamw and muon, else 0.
+        label_smoothing: Share of the target that is spread over all classes, in [0, 1).
+        class_weight: "balanced" weighs classes by the inverse of their frequency; or a weight by class name. Not where
+            several classes may be true at once.
+        gradient_clip: Largest global norm of the gradients.
+        gradient_accumulation: Batches whose gradients are averaged before one update.
+        ema: Momentum of a moving average of the weights, such as 0.99.
+        early_stopping: Epochs without a lower validation loss after which training stops.
+        precision: float32, bfloat16 or float16 (mixed precision; weights and logits stay float32), or auto.
+        jit_compile: XLA: true, false or auto.
+        steps_per_execution: Batches that run without a return to Python, or auto. What is auto is chosen by a short
+            measurement on this model and machine, at most 3 % of the expected run.
+        skip_bad_batches: Up to so many batches whose loss is not finite are undone and passed over.
+        seed: Seed of the weights, of dropout and of the order of texts.
+        num_classes: Number of classes, when labels may lack some of them.
+        directory: New folder for the model, configuration, history, TensorBoard logs and report.
+        resume: Go on with the run that is in `directory`, if there is one, to the bit as if it had never been killed.
+        checkpoint_every: epoch (as long as that takes no more than 1 % of the time), a number of batches, or seconds as
+            in "60s".
+        callbacks: Further Keras callbacks.
+        verbose: 0 silent, 1 a progress bar on a terminal and lines elsewhere, 2 always lines.
+        versions: Recorded in `result.config`; accepted back and ignored.
+        hardware: Recorded in `result.config`; accepted back and ignored.
+        data_fingerprint: Recorded in `result.config`; accepted back and ignored.
+
+    Returns:
+        The result: model, history, test metrics, baselines, diagnosis, configuration, dataset.
+
+    Raises:
+        InputError: For an argument or data that cannot work, before anything is trained or written.
+
+    Example:
+        >>> result = train("glosses")
+        >>> result.predict("a domestic animal that barks")["label"]
+        array(['animal'], dtype=object)
+    """
+    arguments = {name: value for name, value in locals().items() if name not in configuration.RECORDED}
+    arguments = resolve(**arguments)
+
+    dataset = kerasdl.data.load(data, kind="text", num_classes=num_classes)
+    weights = kerasdl.data.class_weights(dataset, class_weight)
+    known = kerasdl.data.Vocabulary.make(dataset.train.inputs, kind=vocabulary, size=arguments["vocabulary_size"])
+    task = kerasdl.TextClassification.of(dataset, vocabulary=known, sequence_length=sequence_length)
+    examples, held_out = task.examples(dataset.train), task.examples(dataset.validation)
+    ways = targets.loss_and_encoding(dataset, label_smoothing=label_smoothing)
+    build_keywords = configuration.matching(build, arguments)
+
+    def built(precision: str) -> keras.Model:
+        return build(known.size, dataset.num_classes, **build_keywords | {"precision": precision})
+
+    def fitted(model: keras.Model, decided: dict[str, Any]) -> dict[str, list[float]]:
+        keywords = configuration.matching(kerasdl.training.fit, decided) | ways
+        keywords |= {"metrics": targets.training_metrics(dataset), "class_weight": weights}
+        return kerasdl.training.fit(model, examples, held_out, **keywords)
+
+    return kerasdl.run_recipe(
+        "text_classification",
+        arguments,
+        dataset,
+        task=task,
+        prepare=lambda decided: kerasdl.training.resolve_auto(decided, built, examples, **ways),
+        build=lambda decided: built(decided["precision"]),
+        fit=fitted,
+        baselines=lambda: task.baselines(dataset),
+    )
+
+
+def build(
+    vocabulary_size: int,
+    num_classes: int,
+    *,
+    architecture: str = "cnn",
+    num_layers: int | None = None,
+    num_heads: int | None = None,
+    hidden_dim: int = 128,
+    units: int | None = None,
+    dropout: float = 0.3,
+    token_dropout: float = 0.1,
+    l2: float = 0.0,
+    precision: str = "float32",
+) -> keras.Model:
+    """Build the uncompiled model that :func:`train` trains, from the number of ids of its tokens, padding included.
+
+    The keywords are those of :func:`train`.
+    """
+    given = {"num_layers": num_layers, "num_heads": num_heads, "units": units}
+    options = keywords.resolve_architecture(architecture, ARCHITECTURES, given)
+    shared: dict[str, Any] = {"hidden_dim": hidden_dim, "dropout": dropout, "l2": l2}
+    with kerasdl.training.precision_policy(precision):
+        if architecture == "transformer":
+            del options["units"]
+            return kerasdl.models.transformer_classifier(None, vocabulary_size, num_classes, **shared, **options)
+        shared |= {"token_dropout": token_dropout, "num_layers": options["num_layers"]}
+        if architecture == "lstm":
+            return kerasdl.models.text_lstm(None, vocabulary_size, num_classes, units=options["units"], **shared)
+        return kerasdl.models.text_cnn(None, vocabulary_size, num_classes, filters=options["units"], **shared)
+
+
+def resolve(**arguments: Any) -> dict[str, Any]:
+    """Return the arguments of :func:`train`, every default filled in, and all checked that needs no data.
+
+    Raises:
+        InputError: For an argument that cannot work.
+    """
+    resolved = keywords.resolve(train, arguments)
+    if resolved["vocabulary_size"] is None and resolved["vocabulary"] == "word":
+        resolved["vocabulary_size"] = 20_000
+    if isinstance(resolved["units"], (tuple, list)):
+        checks.integer(1, example=128)("units", resolved["units"])
+    options = {name: resolved[name] for name in OPTIONS}
+    return resolved | keywords.resolve_architecture(resolved["architecture"], ARCHITECTURES, options)
+
+
+def space(hp: Any) -> dict[str, Any]:
+    """The hyperparameters that matter most here, in KerasTuner's language.
+
+    Args:
+        hp: A `keras_tuner.HyperParameters`.
+
+    Returns:
+        Keyword arguments of :func:`train`.
+    """
+    return {
+        "architecture": hp.Choice("architecture", ["cnn", "lstm", "transformer"]),
+        "hidden_dim": hp.Choice("hidden_dim", [64, 128, 256]),
+        "vocabulary_size": hp.Choice("vocabulary_size", [10_000, 20_000, 50_000]),
+        "dropout": hp.Float("dropout", 0.1, 0.6, step=0.1),
+        "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log"),
+        "weight_decay": hp.Float("weight_decay", 1e-3, 0.3, sampling="log"),
+        "label_smoothing": hp.Choice("label_smoothing", [0.0, 0.1]),
+        "batch_size": hp.Choice("batch_size", [32, 64, 128]),
+    }
