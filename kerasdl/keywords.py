@@ -75,6 +75,7 @@ CHECKS: dict[str, checks.Check] = {
     "vocabulary": checks.choice("word", "character", "byte"),
     "vocabulary_size": checks.integer(3, example=20000),
     "sequence_length": checks.integer(1, example=256),
+    "subwords": checks.integer(0, example=30000),
     "units": checks.integers,
 }
 

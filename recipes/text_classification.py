@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import kerasdl
 from kerasdl import checks, configuration, keywords, targets
+from kerasdl.errors import InputError
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 # What each architecture can be told beyond what all can, and its default here.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "transformer": {"num_layers": 2, "num_heads": 4},
-    "lstm": {"num_layers": 1, "units": 128},
-    "cnn": {"num_layers": 1, "units": 128},
+    "lstm": {"num_layers": 1, "units": 128, "subwords": 30_000},
+    "cnn": {"num_layers": 1, "units": 128, "subwords": 30_000},
 }
-OPTIONS = ("num_layers", "num_heads", "units")
+OPTIONS = ("num_layers", "num_heads", "units", "subwords")
 
 
 def train(
@@ -37,17 +39,18 @@ def train(
     units: int | None = None,
     vocabulary: str = "word",
     vocabulary_size: int | None = None,
+    subwords: int | None = None,
     sequence_length: int = 256,
-    dropout: float = 0.3,
-    token_dropout: float = 0.1,
+    dropout: float = 0.4,
+    token_dropout: float = 0.15,
     l2: float = 0.0,
-    epochs: int = 10,
-    batch_size: int = 64,
+    epochs: int = 5,
+    batch_size: int = 128,
     optimizer: str | Mapping[str, Any] | keras.optimizers.Optimizer = "adamw",
     learning_rate: float | str | None = None,
     schedule: str | Mapping[str, Any] | keras.optimizers.schedules.LearningRateSchedule | None = None,
     weight_decay: float | None = None,
-    label_smoothing: float = 0.0,
+    label_smoothing: float = 0.1,
     class_weight: str | Mapping[str, float] | None = None,
     gradient_clip: float | None = 1.0,
     gradient_accumulation: int = 1,
@@ -84,7 +87,9 @@ def train(
         hidden_dim: Features of each token's vector.
         units: Features of each LSTM, or of each convolution, for lstm and cnn.
         vocabulary: What tokens are: word (and signs), character or byte.
-        vocabulary_size: Tokens that are known at most, the most frequent; by default 20000 words or all characters.
+        vocabulary_size: Tokens that are known at most, the most frequent; by default 30000 words or all characters.
+        subwords: Vectors of hashed character n-grams that are shared by words of like spelling, for lstm and cnn on
+            words, by default 30000; 0 for none.
         sequence_length: Tokens of a text that are read; what follows is left out.
         dropout: Share of features that are dropped in training, in [0, 1).
         token_dropout: Share of tokens that are dropped in training, in [0, 1); for lstm and cnn.
@@ -92,7 +97,8 @@ def train(
         epochs: Passes over the training texts.
         batch_size: Texts a step; they are of similar length.
         optimizer: sgd, nesterov, adam, adamw, rmsprop, muon, or a Keras optimizer.
-        learning_rate: Highest learning rate; by default 0.001, for sgd and nesterov 0.05; auto runs a range test.
+        learning_rate: Highest learning rate; by default 0.003, for the transformer 0.001, for sgd and nesterov 0.05;
+            auto runs a range test.
         schedule: constant, cosine, one_cycle (the default), plateau, exponential, or a Keras schedule.
         weight_decay: Decoupled weight decay; by default 0.05 for adamw and muon, else 0.
         label_smoothing: Share of the target that is spread over all classes, in [0, 1).
@@ -140,6 +146,8 @@ def train(
     examples, held_out = task.examples(dataset.train), task.examples(dataset.validation)
     ways = targets.loss_and_encoding(dataset, label_smoothing=label_smoothing)
     build_keywords = configuration.matching(build, arguments)
+    if arguments["subwords"]:
+        build_keywords["subword_table"] = kerasdl.data.subword_table(known, buckets=arguments["subwords"])
 
     def built(precision: str) -> keras.Model:
         return build(known.size, dataset.num_classes, **build_keywords | {"precision": precision})
@@ -170,26 +178,32 @@ def build(
     num_heads: int | None = None,
     hidden_dim: int = 128,
     units: int | None = None,
-    dropout: float = 0.3,
-    token_dropout: float = 0.1,
+    dropout: float = 0.4,
+    token_dropout: float = 0.15,
     l2: float = 0.0,
+    subword_table: np.ndarray | None = None,
     precision: str = "float32",
 ) -> keras.Model:
     """Build the uncompiled model that :func:`train` trains, from the number of ids of its tokens, padding included.
 
-    The keywords are those of :func:`train`.
+    The keywords are those of :func:`train`; `subword_table` is what :func:`kerasdl.data.subword_table` returns.
     """
-    given = {"num_layers": num_layers, "num_heads": num_heads, "units": units}
+    given = {"num_layers": num_layers, "num_heads": num_heads, "units": units, "subwords": None}
     options = keywords.resolve_architecture(architecture, ARCHITECTURES, given)
-    shared: dict[str, Any] = {"hidden_dim": hidden_dim, "dropout": dropout, "l2": l2}
+    shared: dict[str, Any] = {
+        "hidden_dim": hidden_dim,
+        "num_layers": options["num_layers"],
+        "dropout": dropout,
+        "l2": l2,
+    }
+    sizes = (None, vocabulary_size, num_classes)
     with kerasdl.training.precision_policy(precision):
         if architecture == "transformer":
-            del options["units"]
-            return kerasdl.models.transformer_classifier(None, vocabulary_size, num_classes, **shared, **options)
-        shared |= {"token_dropout": token_dropout, "num_layers": options["num_layers"]}
+            return kerasdl.models.transformer_classifier(*sizes, num_heads=options["num_heads"], **shared)
+        shared |= {"token_dropout": token_dropout, "subwords": subword_table, "pooling": ("mean", "max")}
         if architecture == "lstm":
-            return kerasdl.models.text_lstm(None, vocabulary_size, num_classes, units=options["units"], **shared)
-        return kerasdl.models.text_cnn(None, vocabulary_size, num_classes, filters=options["units"], **shared)
+            return kerasdl.models.text_lstm(*sizes, units=options["units"], **shared)
+        return kerasdl.models.text_cnn(*sizes, filters=options["units"], **shared)
 
 
 def resolve(**arguments: Any) -> dict[str, Any]:
@@ -199,11 +213,23 @@ def resolve(**arguments: Any) -> dict[str, Any]:
         InputError: For an argument that cannot work.
     """
     resolved = keywords.resolve(train, arguments)
+    if arguments.get("learning_rate") is None and resolved["learning_rate"] == keywords.LEARNING_RATES["adamw"]:
+        # Vectors of rare words have few steps to learn in; blocks of attention would not bear this.
+        resolved["learning_rate"] *= 1 if resolved["architecture"] == "transformer" else 3
     if resolved["vocabulary_size"] is None and resolved["vocabulary"] == "word":
-        resolved["vocabulary_size"] = 20_000
+        resolved["vocabulary_size"] = 30_000
     if isinstance(resolved["units"], (tuple, list)):
         checks.integer(1, example=128)("units", resolved["units"])
     options = {name: resolved[name] for name in OPTIONS}
+    if resolved["vocabulary"] != "word":
+        if options["subwords"]:
+            raise InputError(
+                "subwords",
+                received=f"{options['subwords']} with a vocabulary of {resolved['vocabulary']}s",
+                expected="0: only words have parts",
+                mend="Leave subwords out.",
+            )
+        options["subwords"] = None if resolved["architecture"] == "transformer" else 0
     return resolved | keywords.resolve_architecture(resolved["architecture"], ARCHITECTURES, options)
 
 

@@ -7,6 +7,7 @@ from kerasdl.data.augmentation import make_augmentation, make_box_augmentation, 
 from kerasdl.data.dataset import Dataset, Split
 from kerasdl.data.evaluation import class_weights, load_split
 from kerasdl.data.loading import load, load_again
+from kerasdl.data.subwords import subword_table
 from kerasdl.data.vocabulary import Vocabulary
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "make_augmentation",
     "make_box_augmentation",
     "resolve_policy",
+    "subword_table",
 ]

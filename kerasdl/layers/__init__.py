@@ -8,5 +8,14 @@ A layer is registered under the package name "kerasdl" (`keras.saving.register_k
 from kerasdl.layers.attention import AttentionWeights, SelfAttention
 from kerasdl.layers.cached_attention import CachedAttention
 from kerasdl.layers.sequence import ClassToken, PadLength, Positions
+from kerasdl.layers.subwords import SubwordEmbedding
 
-__all__ = ["AttentionWeights", "CachedAttention", "ClassToken", "PadLength", "Positions", "SelfAttention"]
+__all__ = [
+    "AttentionWeights",
+    "CachedAttention",
+    "ClassToken",
+    "PadLength",
+    "Positions",
+    "SelfAttention",
+    "SubwordEmbedding",
+]

@@ -62,7 +62,8 @@ class Generator:
         """Return the tokens that follow each prompt.
 
         Args:
-            tokens: Prompts, int32 of shape (batch, length) with a length of at least 1, each at the start of its row.
+            tokens: Prompts, int32 of shape (batch, length) with a length of at least 1, each at the start of its row,
+                and zeros behind it.
             lengths: Tokens in each prompt, int32 of shape (batch,). Where it is 0, token 0 is the prompt.
             max_new_tokens: How many tokens to write, at least 1: an int or an int32 scalar tensor.
             seed: An int32 scalar.

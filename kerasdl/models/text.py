@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from kerasdl import blocks, layers, transformer_blocks
@@ -32,6 +33,7 @@ def text_lstm(
     units: int = 128,
     dropout: float = 0.3,
     token_dropout: float = 0.1,
+    subwords: np.ndarray | None = None,
     pooling: Sequence[str] | str = "max",
     l1: float = 0.0,
     l2: float = 0.0,
@@ -52,6 +54,8 @@ def text_lstm(
         units: Features of each LSTM; a layer gives twice as many.
         dropout: Share of features set to zero in training, before each layer and before the logits, in [0, 1).
         token_dropout: Share of tokens whose whole vector is set to zero in training, in [0, 1).
+        subwords: The n-grams of each word as ids, whole numbers of shape (vocabulary_size, n-grams), 0 for none: their
+            vectors are added to the word's (`layers.SubwordEmbedding`). None for words alone.
         pooling: "max" or "mean", over the tokens that are not padding, or "last", what both directions end with; or
             several of these, concatenated.
         l1: Weight of the sum of absolute kernel weights in the loss.
@@ -74,7 +78,12 @@ def text_lstm(
     kinds = _kinds(pooling, ("mean", "max", "last"))
     regularizer = inputs.penalty(l1, l2)
     tokens, x, padding_mask = _token_vectors(
-        sequence_length, vocabulary_size, hidden_dim=hidden_dim, dropout=dropout, token_dropout=token_dropout
+        sequence_length,
+        vocabulary_size,
+        hidden_dim=hidden_dim,
+        dropout=dropout,
+        token_dropout=token_dropout,
+        subwords=subwords,
     )
     # cuDNN refuses a sequence of padding only: its first position is read as a token, and nothing of it is pooled.
     read = ops.concatenate([ops.ones_like(padding_mask[:, :1]), padding_mask[:, 1:]], axis=1)
@@ -107,6 +116,7 @@ def text_cnn(
     activation: str = "relu",
     dropout: float = 0.3,
     token_dropout: float = 0.1,
+    subwords: np.ndarray | None = None,
     pooling: Sequence[str] | str = "max",
     l1: float = 0.0,
     l2: float = 0.0,
@@ -130,6 +140,8 @@ def text_cnn(
         activation: Name of a Keras activation.
         dropout: Share of features set to zero in training, of the token vectors and before the logits, in [0, 1).
         token_dropout: Share of tokens whose whole vector is set to zero in training, in [0, 1).
+        subwords: The n-grams of each word as ids, whole numbers of shape (vocabulary_size, n-grams), 0 for none: their
+            vectors are added to the word's (`layers.SubwordEmbedding`). None for words alone.
         pooling: "max" or "mean", over the tokens that are not padding, or both, concatenated.
         l1: Weight of the sum of absolute kernel weights in the loss.
         l2: Weight of the sum of squared kernel weights in the loss.
@@ -153,7 +165,12 @@ def text_cnn(
     kinds = _kinds(pooling, ("mean", "max"))
     regularizer = inputs.penalty(l1, l2)
     tokens, vectors, padding_mask = _token_vectors(
-        sequence_length, vocabulary_size, hidden_dim=hidden_dim, dropout=dropout, token_dropout=token_dropout
+        sequence_length,
+        vocabulary_size,
+        hidden_dim=hidden_dim,
+        dropout=dropout,
+        token_dropout=token_dropout,
+        subwords=subwords,
     )
     pooled = []
     for column, width in enumerate(kernel_sizes, start=1):
@@ -190,7 +207,13 @@ def _kinds(pooling: Any, choices: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _token_vectors(
-    sequence_length: Any, vocabulary_size: Any, *, hidden_dim: Any, dropout: Any, token_dropout: Any
+    sequence_length: Any,
+    vocabulary_size: Any,
+    *,
+    hidden_dim: Any,
+    dropout: Any,
+    token_dropout: Any,
+    subwords: np.ndarray | None,
 ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
     """Return the input of ids, their vectors, and where there is no padding, both lengthened to a multiple."""
     vocabulary_size = inputs.check_integer("vocabulary_size", vocabulary_size, minimum=2)
@@ -203,11 +226,29 @@ def _token_vectors(
         ids = layers.PadLength(MULTIPLE, name="pad")(tokens)
     initializer = keras.initializers.RandomNormal(stddev=STDDEV)
     x = keras.layers.Embedding(vocabulary_size, hidden_dim, embeddings_initializer=initializer, name="embedding")(ids)
+    if subwords is not None:
+        table = _checked_table(subwords, vocabulary_size)
+        layer = layers.SubwordEmbedding(len(table), table.shape[1], int(table.max()) + 1, hidden_dim, name="subwords")
+        x = keras.layers.Add(name="vectors")([x, layer(ids)])
+        layer.table.assign(table)
     if inputs.check_share("token_dropout", token_dropout):
         x = keras.layers.Dropout(token_dropout, noise_shape=(None, None, 1), name="token_dropout")(x)
     if inputs.check_share("dropout", dropout):
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     return tokens, x, ops.not_equal(ids, 0)
+
+
+def _checked_table(subwords: Any, vocabulary_size: int) -> np.ndarray:
+    table = np.asarray(subwords)
+    whole = table.ndim == 2 and len(table) == vocabulary_size and table.size and table.dtype.kind in "iu"
+    if not whole or table.min() < 0:
+        raise InputError(
+            "subwords",
+            received=f"{table.dtype} of shape {table.shape}",
+            expected=f"ids of n-grams, whole numbers of at least 0 and of shape ({vocabulary_size}, n-grams)",
+            mend="Pass kerasdl.data.subword_table(vocabulary), or leave subwords out.",
+        )
+    return table.astype(np.int32)
 
 
 def _masked(x: keras.KerasTensor, padding_mask: keras.KerasTensor) -> keras.KerasTensor:

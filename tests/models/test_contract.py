@@ -53,6 +53,12 @@ CASES = {
         842,
     ),
     "text_cnn": (models.text_cnn, (7,), {"hidden_dim": 5, "filters": 4, "pooling": ("mean", "max")}, 262),
+    "text_cnn subwords": (
+        models.text_cnn,
+        (7,),
+        {"hidden_dim": 5, "filters": 4, "pooling": ("mean", "max"), "subwords": np.arange(44).reshape(11, 4) % 7},
+        297,
+    ),
     "text_cnn deep": (
         models.text_cnn,
         (16,),
@@ -146,7 +152,8 @@ def test_every_weight_moves_in_three_steps(case: str) -> None:
     keras.utils.set_random_seed(0)
     start = build(case)
     for before, after in zip(start.weights, trained(case).weights, strict=True):
-        if before.path.split("/")[-1] == "seed_generator_state":
+        # The state of dropout, and which parts words have: neither is learnt.
+        if before.path.split("/")[-1] in ("seed_generator_state", "table"):
             continue
         assert np.isfinite(after.numpy()).all(), after.path
         assert not np.array_equal(before.numpy(), after.numpy()), after.path

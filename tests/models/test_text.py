@@ -156,3 +156,21 @@ def test_mixed_precision(builder: Any) -> None:
 def test_bad_arguments(builder: Any, argument: str, value: object) -> None:
     with pytest.raises(InputError, match=argument):
         builder(**{"sequence_length": None, "vocabulary_size": 20, "num_classes": 3, argument: value})
+
+
+def test_words_of_like_parts_have_like_vectors() -> None:
+    table = np.array([[0, 0], [0, 0], [1, 2], [1, 2], [3, 0]])
+    model = models.text_cnn(None, 5, 3, hidden_dim=8, filters=4, subwords=table)
+    layer = model.get_layer("subwords")
+    one, other, third, unknown = keras.ops.convert_to_numpy(layer(np.array([[2, 3, 4, 1]], "int32")))[0]
+    np.testing.assert_array_equal(one, other)
+    vectors = keras.ops.convert_to_numpy(layer.embeddings)
+    np.testing.assert_allclose(one, (vectors[1] + vectors[2]) / np.sqrt(2), rtol=1e-6)
+    np.testing.assert_allclose(third, vectors[3], rtol=1e-6)
+    assert not unknown.any()
+
+
+@pytest.mark.parametrize("table", [np.zeros((4, 2), int), np.zeros((5, 2)), np.full((5, 2), -1), np.zeros(5, int)])
+def test_a_table_that_is_none_of_these_words(table: np.ndarray) -> None:
+    with pytest.raises(InputError, match="subwords"):
+        models.text_cnn(None, 5, 3, subwords=table)
