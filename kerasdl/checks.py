@@ -89,12 +89,16 @@ def named_or_object(*choices: str, method: str) -> Check:
 
 
 def integers(name: str, value: Any) -> None:
-    """Check for a positive integer or a sequence of them."""
-    value = (value,) if _is_integer(value) else value
+    """Check for a sequence of positive integers."""
     if not isinstance(value, (tuple, list)) or not value or not all(_is_integer(item) and item > 0 for item in value):
         raise InputError(
             name, received=repr(value), expected="one or more positive integers", mend=f"Try {name}=(32, 64)."
         )
+
+
+def one_or_more(name: str, value: Any) -> None:
+    """Check for a positive integer or a sequence of them."""
+    integers(name, (value,) if _is_integer(value) else value)
 
 
 def image_size(name: str, value: Any) -> None:

@@ -67,7 +67,7 @@ CHECKS: dict[str, checks.Check] = {
     "patch_size": checks.integer(1, example=4),
     "stem": checks.choice("patch", "convolution"),
     "pooling": checks.choice("mean", "class_token"),
-    "filters": checks.integers,
+    "filters": checks.one_or_more,
     "num_layers": checks.integer(1, example=2),
     "num_heads": checks.integer(1, example=4),
     "hidden_dim": checks.integer(1, example=128),
@@ -76,7 +76,7 @@ CHECKS: dict[str, checks.Check] = {
     "vocabulary_size": checks.integer(3, example=20000),
     "sequence_length": checks.integer(1, example=256),
     "subwords": checks.integer(0, example=30000),
-    "units": checks.integers,
+    "units": checks.one_or_more,
 }
 
 

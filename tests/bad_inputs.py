@@ -161,7 +161,7 @@ COMMANDS = {
     "train --epochs 3": ["--epochs", "kerasdl train --help"],
     "trian": ["trian", "train"],
     "predict": ["MODEL", "--help"],
-    "predict model": ["IMAGE", "--help"],
+    "predict model": ["RAW", "--help"],
     "predict nowhere photo.png": ["nowhere", "no such folder", "Check the path"],
     "report": ["DIRECTORY", "--help"],
     "report runs/none": ["runs/none", "result.json"],
