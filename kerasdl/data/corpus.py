@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasdl.data.dataset import Dataset, Split
-from kerasdl.data.documents import SPLITS, find_documents
+from kerasdl.data.dataset import SPLITS, Dataset, Split
+from kerasdl.data.documents import find_documents
 from kerasdl.errors import InputError
 
 SMALLEST = 100

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SPLITS = ("train", "validation", "test")
+IN_MEMORY = ("arrays", "tf.data")
+"""What `Dataset.source` says of data that cannot be loaded again by it."""
 CHUNK = 256
 """Images that are read, converted or hashed at a time: bounds the memory used beside the data itself."""
 

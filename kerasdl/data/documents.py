@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kerasdl.data.dataset import IN_MEMORY, SPLITS
 from kerasdl.data.folders import visible_files
+from kerasdl.data.streams import is_stream
 from kerasdl.data.texts import as_texts, read_text
 from kerasdl.data.tfds import builder_names, read_tfds_documents
 from kerasdl.errors import InputError, nearest
 
-SPLITS = ("train", "validation", "test")
-IN_MEMORY = ("arrays", "tf.data")
 LONGEST_NAME = 100
 """Characters: what is longer is no name of a dataset, so that nobody has to be asked."""
 KINDS = "a text file, a folder of text files, a list of strings, a mapping of splits, a tf.data.Dataset of strings, "
@@ -77,13 +76,13 @@ def find_documents(data: Any, data_dir: str | Path | None) -> tuple[str, str, di
                 mend=nearest(unknown[0], SPLITS) if unknown else "Add train.",
             )
         return "strings", "arrays", {split: _read(part, split) for split, part in data.items()}
-    return "strings", "tf.data" if _is_stream(data) else "arrays", {"train": _read(data, "data")}
+    return "strings", "tf.data" if is_stream(data) else "arrays", {"train": _read(data, "data")}
 
 
 def _read(data: Any, what: str) -> list[str]:
     if isinstance(data, (str, Path)):
         return _read_path(data)
-    if _is_stream(data):
+    if is_stream(data):
         data = _elements(data, what)
     documents = as_texts(data, what=what).tolist()
     for index, text in enumerate(documents):
@@ -123,12 +122,6 @@ def _elements(stream: Any, what: str) -> list[bytes]:
             what, received="an infinite stream", expected="a finite one", mend="Drop .repeat(), or use .take(n)."
         )
     return [text for element in stream.as_numpy_iterator() for text in np.ravel(np.array(element, object))]
-
-
-def _is_stream(data: Any) -> bool:
-    # An object of TensorFlow's cannot be there before TensorFlow is, so nothing is imported here to tell.
-    tensorflow = sys.modules.get("tensorflow")
-    return tensorflow is not None and isinstance(data, tensorflow.data.Dataset)
 
 
 def _safe(name: str) -> str:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kerasdl.data.arrays import ArrayImages, read_npz
+from kerasdl.data.dataset import IN_MEMORY, SPLITS
 from kerasdl.data.folders import SPLIT_NAMES, split_folders
 from kerasdl.data.kinds import KINDS, Kind, Source
 from kerasdl.data.samples import SAMPLES
+from kerasdl.data.streams import is_stream
 from kerasdl.data.tables import SUFFIXES, read_table
 from kerasdl.data.tfds import builder_names, read_tfds
 from kerasdl.errors import InputError, nearest
-
-SPLITS = ("train", "validation", "test")
-IN_MEMORY = ("arrays", "tf.data")
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def find(
         # A bare word may be a folder beside the user; the prefix tfds: and a leading ./ tell the two apart.
         there = data not in chosen.samples and os.path.exists(os.path.expanduser(data))
         return _find_path(Path(data), chosen, columns) if there else _find_name(data, chosen, data_dir)
-    if _is_stream(data):
+    if is_stream(data):
         return Found("arrays", "tf.data", {"train": chosen.stream(data, what="tf.data")})
     if isinstance(data, Mapping):
         return _find_mapping(data, chosen)
@@ -157,7 +155,7 @@ def _find_mapping(given: Mapping, kind: Kind) -> Found:
         )
     parts: dict[str, Source] = {}
     for split, part in given.items():
-        if _is_stream(part):
+        if is_stream(part):
             parts[split] = kind.stream(part, what=split)
         elif isinstance(part, (tuple, list)) and len(part) == 2:
             parts[split] = kind.arrays(*part, what=split)
@@ -165,7 +163,7 @@ def _find_mapping(given: Mapping, kind: Kind) -> Found:
             raise InputError(
                 split, received=f"a {type(part).__name__}", expected="(x, y) or a tf.data.Dataset", mend="Pass a pair."
             )
-    source = "tf.data" if any(_is_stream(part) for part in given.values()) else "arrays"
+    source = "tf.data" if any(is_stream(part) for part in given.values()) else "arrays"
     return Found("arrays", source, _same_shape(parts))
 
 
@@ -185,12 +183,6 @@ def _same_shape(parts: Mapping[str, Source]) -> Mapping[str, Source]:
 def _samples() -> dict[str, str]:
     """Return the kind of each embedded sample."""
     return {name: kind for kind, samples in SAMPLES.items() for name in samples}
-
-
-def _is_stream(data: Any) -> bool:
-    # An object of TensorFlow's cannot be there before TensorFlow is, so nothing is imported here to tell.
-    tensorflow = sys.modules.get("tensorflow")
-    return tensorflow is not None and isinstance(data, tensorflow.data.Dataset)
 
 
 def _is_pair(part: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,13 @@ def check_stream(stream: tf.data.Dataset, *, what: str, pair: str) -> tuple[tf.T
     if first is None:
         raise InputError(what, received="an empty stream", expected="examples", mend="Check how it is made.")
     return first
+
+
+def is_stream(data: object) -> bool:
+    """Whether something is a `tf.data.Dataset`."""
+    # An object of TensorFlow's cannot be there before TensorFlow is, so nothing is imported here to tell.
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and isinstance(data, tensorflow.data.Dataset)
 
 
 class StreamImages:

@@ -70,7 +70,7 @@ class ImageClassifier:
         rows = [self._predict_pixels(image[None]) for image in pixels]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
-    def signatures(self, track: Callable[[Any], Any]) -> dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]]:
+    def signatures(self) -> dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]]:
         """Return what goes into a SavedModel: for each signature a function and the specification of its input."""
         import tensorflow as tf
 

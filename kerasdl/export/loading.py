@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kerasdl.errors import InputError, check_choice
-from kerasdl.export.outputs import Outputs
+from kerasdl.export.outputs import DEFAULTS, Outputs
 from kerasdl.export.raw_images import predict_raw_images
 from kerasdl.export.raw_texts import as_texts, predict_raw_texts
 
@@ -124,11 +124,10 @@ class Exported:
             raise InputError(
                 str(self.directory), received="no language model", expected="one", mend="Use .predict(raw)."
             )
-        defaults = {"max_new_tokens": 64, "temperature": 0.8, "top_k": 0, "top_p": 1.0, "seed": 0}
         for name in options:
-            check_choice("option", name, defaults)
+            check_choice("option", name, DEFAULTS)
         texts = as_texts(prompt)
-        found = self.run("generate", {"prompt": texts, **defaults, **options})["text"]
+        found = self.run("generate", {"prompt": texts, **DEFAULTS, **options})["text"]
         return found[0] if isinstance(prompt, (str, bytes)) else found.tolist()
 
 

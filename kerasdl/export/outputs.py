@@ -11,6 +11,8 @@ Outputs = dict[str, np.ndarray]
 
 # Of a multi-label model: the score above which a class is said to be there.
 THRESHOLD = 0.5
+# How a language model goes on with a prompt unless it is told otherwise; 0 and 1 keep all tokens.
+DEFAULTS = {"max_new_tokens": 64, "temperature": 0.8, "top_k": 0, "top_p": 1.0, "seed": 0}
 # How many examples an export is proven by at a time, as far as there are so many.
 PARITY_BATCH_SIZES = (1, 7, 32)
 

@@ -50,12 +50,8 @@ class Predictor(Protocol):
     def predict(self, raw: Any) -> Outputs:
         """Answer raw inputs with the live model."""
 
-    def signatures(self, track: Callable[[Any], Any]) -> dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]]:
-        """Return for each signature a function and the specifications of its inputs, named as its arguments.
-
-        Args:
-            track: To be called with what else a SavedModel must keep, such as lookup tables.
-        """
+    def signatures(self) -> dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]]:
+        """Return for each signature a function and the specifications of its inputs, named as its arguments."""
 
     def trials(self, examples: Any, *, tolerance: float) -> Iterable[Trial]:
         """Yield what the export is proven by: every signature, in several batch sizes.
@@ -168,7 +164,7 @@ def _check_path(path: str | Path) -> Path:
 def _write(predictor: Predictor, folder: Path) -> None:
     archive = keras.export.ExportArchive()
     archive.track(predictor.model)
-    for name, (function, specifications) in predictor.signatures(archive.track).items():
+    for name, (function, specifications) in predictor.signatures().items():
         archive.add_endpoint(name, function, input_signature=specifications)
     archive.write_out(str(folder), verbose=False)
 

@@ -73,7 +73,7 @@ class TextClassifier:
         logits = self.model.predict(ids, batch_size=len(ids), verbose=0)
         return from_logits(logits, self.class_names, multi_label=self.multi_label)
 
-    def signatures(self, track: Callable[[Any], Any]) -> dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]]:
+    def signatures(self) -> dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]]:
         """Return what goes into a SavedModel: strings in, with no other file."""
         import tensorflow as tf
 

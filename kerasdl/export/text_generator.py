@@ -9,13 +9,11 @@ import keras
 import numpy as np
 
 from kerasdl.errors import InputError
-from kerasdl.export.outputs import Outputs, parity_batches
+from kerasdl.export.outputs import DEFAULTS, Outputs, parity_batches
 from kerasdl.export.raw_texts import as_texts
 from kerasdl.export.saved_model import Trial
 from kerasdl.export.text_classifier import ODD_TEXTS, Tokenizer
 
-# What a SavedModel's signature with a prompt alone does.
-DEFAULTS = {"max_new_tokens": 64, "temperature": 0.8, "top_k": 0, "top_p": 1.0, "seed": 0}
 TYPES = {"max_new_tokens": "int32", "temperature": "float32", "top_k": "int32", "top_p": "float32", "seed": "int32"}
 # Prompts that an export is proven by, and how many tokens are written after each.
 PROMPTS, NEW_TOKENS = 7, 32
@@ -138,7 +136,7 @@ class TextGenerator:
 
         return texts()
 
-    def signatures(self, track: Callable[[Any], Any]) -> dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]]:
+    def signatures(self) -> dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]]:
         """Return what goes into a SavedModel: prompts in, with no other file."""
         import tensorflow as tf
 
