@@ -9,6 +9,8 @@ from kerasdl.diagnostics.attention import (
 )
 from kerasdl.diagnostics.attention_picture import attention_map, patch_map
 from kerasdl.diagnostics.curves import Finding, diagnose_classifier
+from kerasdl.diagnostics.forecast_picture import forecast_picture
+from kerasdl.diagnostics.forecasts import diagnose_forecaster
 from kerasdl.diagnostics.language import diagnose_language_model
 from kerasdl.diagnostics.report import write_report
 from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
@@ -19,7 +21,9 @@ __all__ = [
     "attention_rollout",
     "attention_table",
     "diagnose_classifier",
+    "diagnose_forecaster",
     "diagnose_language_model",
+    "forecast_picture",
     "patch_attention",
     "patch_map",
     "sparsity",

@@ -37,6 +37,8 @@ svg text { fill: var(--ink); font-size: 12px; }
 .axis { stroke: var(--line); } .train { stroke: var(--train); }
 .validation { stroke: var(--validation); stroke-dasharray: 6 3; }
 .curve { fill: none; stroke-width: 2; } .best { stroke: var(--ink); stroke-dasharray: 2 3; }
+.seen, .truth { stroke: var(--ink); stroke-width: 1; } .naive { stroke: var(--ink); stroke-dasharray: 1 4; stroke-width: 1; }
+.forecast { stroke: var(--train); } .band { fill: var(--train); opacity: .2; }
 """
 
 
@@ -55,6 +57,7 @@ def write_report(
     truth: np.ndarray | None = None,
     scores: np.ndarray | None = None,
     texts: Mapping[str, str] | None = None,
+    pictures: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """Write the page and return its path; it is written beside and renamed.
 
@@ -72,6 +75,7 @@ def write_report(
         truth: Class index of each test example, (count,), or a row of 0 and 1, (count, classes).
         scores: What the model says of them, (count, classes); in [0, 1] for each class by itself if truth has rows.
         texts: Samples of what the model writes, by what each is.
+        pictures: Figures as HTML, by their heading.
     """
     classes = []
     if truth is not None and scores is not None:
@@ -82,6 +86,7 @@ def write_report(
         "<h2>Diagnosis</h2>" + _findings(findings),
         "<h2>Learning curves</h2>" + "".join(_curves(name, history, best_epoch) for name in CURVES if name in history),
         *classes,
+        *[f"<h2>{escape(heading)}</h2>{''.join(figures)}" for heading, figures in (pictures or {}).items()],
         *_texts(texts or {}),
         f'<h2>Configuration</h2><pre class="scroll">{escape(describe(config))}</pre>',
     ]

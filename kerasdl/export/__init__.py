@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from kerasdl.export.loading import Exported, find_exported, load_exported, read_description
 
 if TYPE_CHECKING:
+    from kerasdl.export.forecaster import Forecaster
     from kerasdl.export.image_classifier import ImageClassifier
     from kerasdl.export.saved_model import ParityError, Predictor, Trial, export
     from kerasdl.export.text_classifier import TextClassifier
     from kerasdl.export.text_generator import TextGenerator
 
 _MODULE_OF = {
+    "Forecaster": "forecaster",
     "ImageClassifier": "image_classifier",
     "ParityError": "saved_model",
     "Predictor": "saved_model",
@@ -25,6 +27,7 @@ _MODULE_OF = {
 }
 __all__ = [
     "Exported",
+    "Forecaster",
     "ImageClassifier",
     "ParityError",
     "Predictor",

@@ -12,7 +12,9 @@ import numpy as np
 from kerasdl.errors import InputError, check_choice
 from kerasdl.export.outputs import DEFAULTS, Outputs
 from kerasdl.export.raw_images import predict_raw_images
+from kerasdl.export.raw_series import predict_raw_series
 from kerasdl.export.raw_texts import as_texts, predict_raw_texts
+from kerasdl.forecast_layout import ForecastLayout
 
 # TensorFlow Serving leaves files in assets.extra alone.
 DESCRIPTION = Path("assets.extra") / "kerasdl.json"
@@ -88,17 +90,21 @@ class Exported:
         """Predict on raw inputs.
 
         Args:
-            raw: One input or many: images, see :func:`kerasdl.export.raw_images.predict_raw_images`, or texts, see
-                :func:`kerasdl.export.raw_texts.predict_raw_texts`.
+            raw: One input or many: images, see :func:`kerasdl.export.raw_images.predict_raw_images`; texts, see
+                :func:`kerasdl.export.raw_texts.predict_raw_texts`; or what is to be forecast, see
+                :func:`kerasdl.export.raw_series.predict_raw_series`.
 
         Returns:
             "scores": float32 (count, classes); "label": object (count,); of a multi-label model also "present": bool
-            (count, classes).
+            (count, classes). Of a forecaster see :meth:`kerasdl.export.Forecaster.predict`.
         """
         if self.description.get("inputs") == "prompt":
             return self.run("serving_default", as_texts(raw))
         if self.description.get("inputs") == "text":
             return predict_raw_texts(raw, on_texts=lambda batch: self.run("serving_default", batch))
+        if self.description.get("inputs") == "forecast":
+            layout = ForecastLayout.from_dict(self.description["layout"])
+            return predict_raw_series(raw, layout, on_windows=lambda batch: self.run("serving_default", batch))
         return predict_raw_images(
             raw,
             channels=self.description.get("input_shape", (0, 0, 3))[2],

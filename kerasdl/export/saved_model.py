@@ -34,12 +34,14 @@ class Trial:
         expected: The outputs, with a first axis over the examples.
         undecided: Of an output that is no number, which values may be others: those that the numbers do not decide
             within the tolerance.
+        unit: What numbers are measured in: they may differ by the tolerance times this.
     """
 
     signature: str
     inputs: Mapping[str, Any]
     expected: Outputs
     undecided: Mapping[str, np.ndarray]
+    unit: float = 1.0
 
 
 class Predictor(Protocol):
@@ -86,8 +88,8 @@ def export(
     Args:
         predictor: The trained model with its pre- and postprocessing.
         path: Folder of the model, for example "saved_models/digits"; it is made if need be.
-        examples: Real raw inputs that the model was not trained on: uint8 images (count, height, width, channels), or
-            an object array of texts (count,).
+        examples: Real raw inputs that the model was not trained on: uint8 images (count, height, width, channels), an
+            object array of texts (count,), or a mapping of arrays.
         description: JSON-able facts that travel with the export.
         tolerance: Largest difference allowed between live and exported numbers.
 
@@ -103,7 +105,8 @@ def export(
         PosixPath('saved_models/digits/1')
     """
     path = _check_path(path)
-    if len(examples) == 0:
+    count = len(next(iter(examples.values()))) if isinstance(examples, Mapping) else len(examples)
+    if count == 0:
         raise InputError("examples", received="none", expected="at least one", mend="Pass some of the test split.")
     made = [parent for parent in (path, *path.absolute().parents) if not parent.exists()]
     path.mkdir(parents=True, exist_ok=True)
@@ -112,7 +115,7 @@ def export(
     try:
         saved = staging / "model"
         _write(predictor, saved)
-        parity = _prove(predictor, saved, examples, tolerance)
+        parity = _prove(predictor, saved, examples, tolerance, count=count)
         facts = {
             **(description or {}),
             **predictor.description(),
@@ -169,7 +172,9 @@ def _write(predictor: Predictor, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float) -> dict[str, Any]:
+def _prove(
+    predictor: Predictor, folder: Path, examples: Any, tolerance: float, *, count: int
+) -> dict[str, Any]:
     exported = Exported(folder)
     worst, batches = 0.0, []
     for trial in predictor.trials(examples, tolerance=tolerance):
@@ -178,7 +183,7 @@ def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float) 
         first, second = (exported.run(trial.signature, trial.inputs) for _ in range(2))
         for name, expected in trial.expected.items():
             if expected.dtype.kind == "f":
-                difference = float(np.abs(first[name] - expected).max())
+                difference = float(np.abs(first[name] - expected).max()) / trial.unit
                 worst = max(worst, difference)
                 if not difference <= tolerance:
                     raise ParityError(f"{where}: {name} differ by {difference:.3g}, allowed {tolerance:g}.")
@@ -187,7 +192,7 @@ def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float) 
             if not np.array_equal(first[name], second[name]):
                 raise ParityError(f"{where}: the same inputs got other {name} the second time.")
         batches.append(f"{trial.signature}:{size}")
-    return {"max_difference": worst, "tolerance": tolerance, "examples": len(examples), "batches": batches}
+    return {"max_difference": worst, "tolerance": tolerance, "examples": count, "batches": batches}
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HERE = Path(__file__).parent
 
@@ -43,6 +48,21 @@ def glosses() -> tuple[np.ndarray, np.ndarray]:
     return np.array(texts, object), np.repeat(names, np.array(counts, int))
 
 
+def stocks() -> pd.DataFrame:
+    """Return daily closing prices, adjusted for splits and dividends, and volumes of AAPL, IBM and MSFT, 2000 to 2013.
+
+    Returns:
+        The columns ticker, date, close (dollars) and volume (shares), 3270 rows a ticker.
+
+    From the package bokeh-sampledata; `make_stocks.py` says how. https://github.com/bokeh/bokeh_sampledata
+    """
+    import pandas as pd
+
+    return pd.read_csv(io.BytesIO(lzma.decompress((HERE / "stocks.csv.xz").read_bytes())))
+
+
+FORECASTING_SAMPLES: Mapping[str, Callable[[], pd.DataFrame]] = {"stocks": stocks}
+"""From the name of an embedded sample to forecast to the function that returns its table."""
 SAMPLES: Mapping[str, Mapping[str, Callable[[], tuple[np.ndarray, np.ndarray]]]] = {
     "images": {"digits": digits},
     "text": {"glosses": glosses},
