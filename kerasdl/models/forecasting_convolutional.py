@@ -33,9 +33,9 @@ def temporal_cnn(
 ) -> keras.Model:
     """Build a temporal convolutional network: residual blocks of causal convolutions, their dilation doubling.
 
-    Each block has two convolutions, with the activation before each (arXiv:1603.05027) and no normalization, whose
-    statistics would tell of later steps; a step sees itself and earlier ones only. The last step sees the whole window and
-    forecasts all steps of the horizon at once, with the known covariates of each.
+    Each block has two convolutions, with the activation before each (arXiv:1603.05027) and no normalization over time,
+    whose statistics would tell of later steps: a step sees itself and earlier ones only. The last step sees the whole
+    window and forecasts all steps of the horizon at once, with the known covariates of each.
 
     Args:
         sequence_length: Steps in a window.
