@@ -7,15 +7,19 @@ A layer is registered under the package name "kerasdl" (`keras.saving.register_k
 
 from kerasdl.layers.attention import AttentionWeights, SelfAttention
 from kerasdl.layers.cached_attention import CachedAttention
+from kerasdl.layers.scaling import AscendingQuantiles, ScaleSeries, UnscaleForecast
 from kerasdl.layers.sequence import ClassToken, PadLength, Positions
 from kerasdl.layers.subwords import SubwordEmbedding
 
 __all__ = [
+    "AscendingQuantiles",
     "AttentionWeights",
     "CachedAttention",
     "ClassToken",
     "PadLength",
     "Positions",
+    "ScaleSeries",
     "SelfAttention",
     "SubwordEmbedding",
+    "UnscaleForecast",
 ]

@@ -8,6 +8,10 @@ from kerasdl.backbone_table import backbones
 from kerasdl.models.attention_maps import attention_maps
 from kerasdl.models.convolutional import cnn
 from kerasdl.models.efficientnet_lite import efficientnet_lite0
+from kerasdl.models.forecasting_convolutional import temporal_cnn
+from kerasdl.models.forecasting_linear import linear_forecaster
+from kerasdl.models.forecasting_recurrent import lstm_forecaster, sequence_to_sequence
+from kerasdl.models.forecasting_transformer import transformer_forecaster
 from kerasdl.models.generation import generate_tokens, stream_tokens
 from kerasdl.models.generator import Generator
 from kerasdl.models.mlp import mlp
@@ -39,6 +43,8 @@ __all__ = [
     "gpt2_small",
     "gpt_small",
     "gpt_tiny",
+    "linear_forecaster",
+    "lstm_forecaster",
     "mlp",
     "resnet",
     "resnet18",
@@ -46,11 +52,14 @@ __all__ = [
     "resnet50",
     "resnet9",
     "stream_tokens",
+    "sequence_to_sequence",
+    "temporal_cnn",
     "text_cnn",
     "text_lstm",
     "transformer_classifier",
     "transformer_classifier_small",
     "transformer_classifier_tiny",
+    "transformer_forecaster",
     "vision_transformer",
     "vit_small",
     "vit_tiny",

@@ -11,6 +11,7 @@ from kerasdl.training.layer_rates import layerwise
 from kerasdl.training.learning_rate_finder import LearningRateCurve, find_learning_rate
 from kerasdl.training.memory import is_out_of_memory, smaller_batch
 from kerasdl.training.optimizers import make_optimizer
+from kerasdl.training.pinball import MedianError, PinballLoss
 from kerasdl.training.proximal import proximal
 from kerasdl.training.pruning import prune_units
 from kerasdl.training.remade import copied
@@ -19,6 +20,8 @@ from kerasdl.training.resume import TrainingInterrupted
 __all__ = [
     "Choice",
     "LearningRateCurve",
+    "MedianError",
+    "PinballLoss",
     "calibrate",
     "copied",
     "countable",
