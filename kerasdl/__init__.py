@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kerasdl import blocks, data, diagnostics, export, layers, models, training
     from kerasdl.errors import InputError
+    from kerasdl.forecasting_task import Forecasting
     from kerasdl.image_task import ImageClassification
     from kerasdl.language_task import LanguageModelling
     from kerasdl.phases import fit_phases
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Forecasting",
     "ImageClassification",
     "InputError",
     "LanguageModelling",
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "Forecasting": "kerasdl.forecasting_task",
     "ImageClassification": "kerasdl.image_task",
     "InputError": "kerasdl.errors",
     "LanguageModelling": "kerasdl.language_task",

@@ -101,6 +101,28 @@ def one_or_more(name: str, value: Any) -> None:
     integers(name, (value,) if _is_integer(value) else value)
 
 
+def names(name: str, value: Any) -> None:
+    """Check for the name of a column, or several."""
+    several = [value] if isinstance(value, str) else value
+    if not isinstance(several, (tuple, list)) or not all(isinstance(item, str) and item for item in several):
+        raise InputError(
+            name, received=repr(value), expected="the name of a column, or several", mend=f"Try {name}='close', say."
+        )
+
+
+def quantiles(name: str, value: Any) -> None:
+    """Check for ascending levels in (0, 1)."""
+    levels = list(value) if isinstance(value, (tuple, list)) else []
+    ascending = all(_is_number(item) and 0 < item < 1 for item in levels) and levels == sorted(set(levels))
+    if not levels or not ascending:
+        raise InputError(
+            name,
+            received=repr(value),
+            expected="one or more levels between 0 and 1, ascending",
+            mend=f"Try {name}=(0.1, 0.5, 0.9), or (0.5,) for points alone.",
+        )
+
+
 def image_size(name: str, value: Any) -> None:
     """Check for a side in pixels, or (height, width)."""
     sides = value if isinstance(value, (tuple, list)) else (value, value)

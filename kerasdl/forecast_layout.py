@@ -37,6 +37,7 @@ class ForecastLayout:
             to step, "log_returns" for that of their logarithms, "volatility" for the size of the latter, scaled so
             that its mean is the standard deviation of normal ones.
         calendar: Periods in seconds whose phase is a covariate: of the day, the week, the year.
+        numbered: Whether the forecaster must be told which series a window is of, because each has a scaler of its own.
     """
 
     columns: Columns
@@ -49,6 +50,13 @@ class ForecastLayout:
     season: int
     transform: str
     calendar: tuple[int, ...]
+    numbered: bool = False
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What raw windows must bring: "values", and as far as needed "known", "time" and "series"."""
+        needed = {"known": self.columns.known, "time": self.calendar, "series": self.numbered}
+        return ("values", *(name for name, need in needed.items() if need))
 
     @property
     def num_targets(self) -> int:

@@ -77,6 +77,20 @@ CHECKS: dict[str, checks.Check] = {
     "sequence_length": checks.integer(1, example=256),
     "subwords": checks.integer(0, example=30000),
     "units": checks.one_or_more,
+    "target": checks.names,
+    "time_column": checks.names,
+    "series_column": checks.names,
+    "past_covariates": checks.names,
+    "known_covariates": checks.names,
+    "calendar": checks.boolean,
+    "transform": checks.choice("none", "returns", "log_returns", "volatility"),
+    "scaler": checks.choice("window", "standard", "robust", "log", "none"),
+    "horizon": checks.integer(1, example=24),
+    "season": checks.integer(1, example=24),
+    "gap": checks.integer(0, example=24),
+    "validation_fraction": checks.number(0, 1, above=True, example=0.2),
+    "test_fraction": checks.number(0, 1, above=True, example=0.2),
+    "quantiles": checks.quantiles,
 }
 
 

@@ -79,14 +79,18 @@ def predict_scores(model: keras.Model, split: Examples, *, batch_size: int, mult
     """
     import keras
 
+    activation = keras.ops.sigmoid if multi_label else keras.ops.softmax
+    return keras.ops.convert_to_numpy(activation(predict_batches(model, split, batch_size=batch_size)))
+
+
+def predict_batches(model: keras.Model, split: Examples, *, batch_size: int) -> np.ndarray:
+    """Return what the model puts out for every example; arguments as of :func:`predict_scores`."""
     from kerasdl.training import EvaluationBatches, is_out_of_memory
 
-    activation = keras.ops.sigmoid if multi_label else keras.ops.softmax
     size = max(batch_size, 128)
     while True:
         try:
-            logits = model.predict(EvaluationBatches(split, batch_size=size).source(), verbose=0)
-            return keras.ops.convert_to_numpy(activation(logits))
+            return model.predict(EvaluationBatches(split, batch_size=size).source(), verbose=0)
         except Exception as error:
             # What was trained must not be lost because measuring takes larger batches.
             if size == 1 or not is_out_of_memory(error):

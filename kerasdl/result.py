@@ -109,12 +109,14 @@ class Result:
 
         Args:
             raw: One input or many. Images: uint8 arrays of any size, paths, encoded bytes, or a list of these. Texts: a
-                string or a list of strings.
+                string or a list of strings. To forecast: a table as the one of the training, or windows of raw values,
+                see :func:`kerasdl.export.raw_series.predict_raw_series`.
 
         Returns:
             Of a classifier "scores": float32 (count, classes), each row sums to 1; "label": the best class's name,
             (count,). Of a multi-label model each score is in [0, 1] by itself, and "present" says which are above 0.5.
-            Of a language model "text": each prompt with what follows it, see :meth:`generate`.
+            Of a language model "text": each prompt with what follows it, see :meth:`generate`. Of a forecaster
+            "forecast", "quantiles", "lower" and "upper", see :meth:`kerasdl.export.Forecaster.predict`.
         """
         return self.task.predictor(self.model).predict(raw)
 
@@ -178,7 +180,7 @@ class Result:
         Returns:
             Of a classifier "accuracy" and "macro_f1" in [0, 1], "log_loss" in nats; of a multi-label one
             "subset_accuracy", "macro_f1", "micro_f1", "mean_average_precision", "log_loss": see
-            `measuring.classification_metrics`.
+            `measuring.classification_metrics`; of a forecaster see `forecast_metrics.forecast_metrics`.
 
         Raises:
             InputError: When the data cannot be read or has classes that the model does not know.
@@ -224,7 +226,7 @@ class Result:
         return export(
             self.task.predictor(self.model),
             path,
-            examples=test.batch(spread)[0],
+            examples=test.raw(spread),
             description={
                 "recipe": self.recipe,
                 "metrics": self.metrics,

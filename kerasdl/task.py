@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Under the kind of its data, where each task is.
 TASKS = {
+    "forecasting": ("kerasdl.forecasting_task", "Forecasting"),
     "images": ("kerasdl.image_task", "ImageClassification"),
     "language": ("kerasdl.language_task", "LanguageModelling"),
     "text": ("kerasdl.text_task", "TextClassification"),

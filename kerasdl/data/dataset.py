@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,10 @@ class Split:
         """Return the inputs and targets at `indices`, in that order, in memory."""
         return np.asarray(self.inputs[indices]), self.targets[indices]
 
+    def raw(self, indices: np.ndarray) -> Any:
+        """Return the inputs at `indices` as `predict` takes them."""
+        return self.batch(indices)[0]
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -46,7 +51,8 @@ class Dataset:
 
     Args:
         name: Short and safe as the name of a folder.
-        kind: What the inputs are: "images"; "text", each with its classes; or "language", documents in their order.
+        kind: What the inputs are: "images"; "text", each with its classes; "language", documents in their order; or
+            "forecasting", see :class:`kerasdl.data.ForecastDataset`.
         train: The examples to learn from.
         validation: The examples to choose by.
         test: The examples that are looked at once, at the end.

@@ -34,17 +34,53 @@ class ForecastDataset(Dataset):
         layout: What a window is.
         starts: Times, as the series have them, from which on there are validation targets, and test targets.
         gap: Steps that are left out before each of these.
+        fractions: Of the time, for validation and for test, as :func:`load_forecasting` took them.
     """
 
     series: tuple[TimeSeries, ...]
     layout: ForecastLayout
     starts: tuple[int, int]
     gap: int
+    fractions: tuple[float, float]
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The keywords of :func:`load_forecasting` as they were resolved."""
+        layout, columns = self.layout, self.layout.columns
+        return {
+            "target": list(columns.target),
+            "time_column": columns.time,
+            "series_column": columns.series,
+            "past_covariates": list(columns.past),
+            "known_covariates": list(columns.known),
+            "frequency": layout.frequency,
+            "timezone": layout.timezone,
+            "calendar": bool(layout.calendar),
+            "transform": layout.transform,
+            "horizon": layout.horizon,
+            "sequence_length": layout.sequence_length,
+            "season": layout.season,
+            "gap": self.gap,
+            "validation_fraction": self.fractions[0],
+            "test_fraction": self.fractions[1],
+        }
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Steps of a window and columns of raw values."""
         return (self.layout.raw_length, len(self.layout.columns.values))
+
+    @property
+    def test_span(self) -> tuple[Any, Any]:
+        """First and last time that the test split foretells: `numpy.datetime64`, or step numbers without times."""
+        test: Any = self.test
+        series = [test.series[number] for number in test.number]
+        first = min(each.clock[origin] for each, origin in zip(series, test.origin, strict=True))
+        ends = test.origin + self.layout.horizon - 1
+        last = max(each.clock[end] for each, end in zip(series, ends, strict=True))
+        if self.layout.columns.time is None:
+            return int(first), int(last)
+        return np.datetime64(int(first), "s"), np.datetime64(int(last), "s")
 
     @property
     def train_ends(self) -> tuple[int, ...]:
@@ -197,7 +233,15 @@ def load_forecasting(
     if calendar and step is not None:
         begin = min(each.time[0] for each in series)
         layout = replace(layout, calendar=choose_calendar(step=step, span=float(starts[0] - begin)))
-    return assemble(name, source, series, layout, starts=starts, gap=horizon if gap is None else gap)
+    return assemble(
+        name,
+        source,
+        series,
+        layout,
+        starts=starts,
+        gap=horizon if gap is None else gap,
+        fractions=(validation_fraction, test_fraction),
+    )
 
 
 def assemble(
@@ -208,6 +252,7 @@ def assemble(
     *,
     starts: tuple[int, int],
     gap: int,
+    fractions: tuple[float, float],
     end: int | None = None,
 ) -> ForecastDataset:
     """Return the dataset whose validation and test targets begin at some times.
@@ -219,6 +264,7 @@ def assemble(
         layout: What a window is.
         starts: Times of the first validation and the first test target.
         gap: Steps left out before each.
+        fractions: Recorded.
         end: Time after the last test target; None for the end of the series.
 
     Raises:
@@ -254,8 +300,83 @@ def assemble(
         layout=layout,
         starts=starts,
         gap=gap,
+        fractions=fractions,
         **splits,  # type: ignore[arg-type]
     )
+
+
+def backtest_folds(dataset: ForecastDataset, folds: int) -> list[ForecastDataset]:
+    """Cut the time of the test split into equal parts, and return for each a dataset that ends with it.
+
+    The validation split of each is as long as that of the dataset and lies right before its test split; all that lies
+    before is for training.
+
+    Args:
+        dataset: The data.
+        folds: How many.
+
+    Raises:
+        InputError: For parts that are too short for a window.
+    """
+    times = np.unique(np.concatenate([each.time for each in dataset.series]))
+    validation, test = (int(np.searchsorted(times, start)) for start in dataset.starts)
+    edges = np.linspace(test, len(times), folds + 1).round().astype(int)
+    found = []
+    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        found.append(
+            assemble(
+                dataset.name,
+                dataset.source,
+                dataset.series,
+                dataset.layout,
+                starts=(int(times[begin - (test - validation)]), int(times[begin])),
+                gap=dataset.gap,
+                fractions=dataset.fractions,
+                end=int(times[end]) if end < len(times) else None,
+            )
+        )
+    return found
+
+
+def load_windows(data: Any, layout: ForecastLayout, scales: np.ndarray) -> Windows:
+    """Load series to measure a forecaster on: the test windows of a dataset, else all windows of the series.
+
+    Args:
+        data: As for :func:`load_forecasting`, with the columns of the layout.
+        layout: That of the training.
+        scales: Of each of its series and targets.
+
+    Raises:
+        InputError: As `load_forecasting` does, for series that the training did not have, and for no window.
+    """
+    if isinstance(data, ForecastDataset):
+        return data.test  # type: ignore[return-value]
+    name, _, table = _find(data)
+    raw = {each.name: each for each in time_tables.split_series(table, layout.columns, timezone=layout.timezone)}
+    unknown = sorted(set(raw) - set(layout.series))
+    if unknown:
+        raise InputError(
+            name,
+            received=f"the series {unknown[0]!r}",
+            expected=f"series of the training: {', '.join(layout.series[:20])}",
+            mend="Leave it out, or train with it.",
+        )
+    series = [time_steps.make_even(raw[each], layout.frequency, timezone=layout.timezone) for each in raw]
+    _check_values(series, layout)
+    # In the order of the training, so that each has its number.
+    found = {each.name: each for each in series}
+    empty = np.zeros((0, len(layout.columns.values)), np.float32)
+    none = np.zeros(0, np.int64)
+    ordered = [found.get(each, TimeSeries(each, none, none, empty)) for each in layout.series]
+    windows = Windows(ordered, layout, [(0, len(each)) for each in ordered], scales=scales)
+    if not len(windows):
+        raise InputError(
+            name,
+            received=f"{max(map(len, series))} steps at most",
+            expected=f"at least {layout.raw_length + layout.horizon} steps of a series",
+            mend="Bring longer series.",
+        )
+    return windows
 
 
 def fit_statistics(dataset: ForecastDataset, scaler: str) -> np.ndarray:
@@ -291,6 +412,10 @@ def fit_statistics(dataset: ForecastDataset, scaler: str) -> np.ndarray:
         found.append(values)
     groups = found if own else [np.concatenate(found)]
     statistics = np.stack([_statistics(values, robust=scaler == "robust") for values in groups])
+    if not own:
+        # What is little for one series may be much for another: none is to count as noise beside a larger one.
+        each = np.stack([_statistics(values[:, : layout.num_targets], robust=False) for values in found])
+        statistics[0, : layout.num_targets, 1] = each[..., 1].min(axis=0)
     # Sines and cosines are of the right size as they are.
     waves = np.tile(np.array([0.0, 1.0]), (len(groups), 2 * len(layout.calendar), 1))
     return np.concatenate([statistics, waves], axis=1).astype(np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasdl.data.corpus import load_corpus
 from kerasdl.data.dataset import Dataset
+from kerasdl.data.forecasting import load_forecasting
 from kerasdl.data.images import choose_shape
 from kerasdl.data.kinds import KINDS
 from kerasdl.data.sources import find
@@ -130,18 +131,19 @@ def load(
     )
 
 
-def load_again(data: Any, *, fingerprint: str, **arguments: Any) -> Dataset:
+def load_again(data: Any, *, fingerprint: str, kind: str = "images", **arguments: Any) -> Dataset:
     """Load the data of a run again.
 
     Args:
         data: As for :func:`load`.
         fingerprint: The one that the dataset had.
-        **arguments: As for :func:`load`.
+        kind: As for :func:`load`, or "forecasting".
+        **arguments: As for :func:`load`, or :func:`kerasdl.data.load_forecasting`.
 
     Raises:
         InputError: As `load` does, and when the data are others.
     """
-    dataset = load(data, **arguments)
+    dataset = load_forecasting(data, **arguments) if kind == "forecasting" else load(data, kind=kind, **arguments)
     if dataset.fingerprint != fingerprint:
         raise InputError(
             "data",

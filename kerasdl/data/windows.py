@@ -51,6 +51,7 @@ class Windows:
             found = found[seen[found] > seen[found - layout.sequence_length]]
             numbers.append(np.full(len(found), number))
             origins.append(found)
+        self.numbered = False
         self.number, self.origin = np.concatenate(numbers), np.concatenate(origins)
         self.scales = np.ones((len(series), layout.num_targets)) if scales is None else scales
 
@@ -102,7 +103,7 @@ class Windows:
         inputs: dict[str, Any] = model_inputs(
             self.layout, values=raw["values"], known=raw.get("known"), clock=raw.get("time")
         )
-        if len(self.series) > 1:
+        if self.numbered:
             inputs["series"] = self.number[indices].astype(np.int32)
         return inputs, self._targets_of(indices)
 
@@ -123,6 +124,12 @@ class Windows:
         some.__dict__ = {k: v for k, v in self.__dict__.items() if k not in ("targets", "weights")}
         some.number, some.origin = self.number[indices], self.origin[indices]
         return some
+
+    def told(self, *, numbered: bool) -> Windows:
+        """Return the same windows, whose inputs name their series by number or do not."""
+        same = self.taken(np.arange(len(self)))
+        same.numbered = numbered
+        return same
 
 
 def _foretold(series: TimeSeries, layout: ForecastLayout) -> np.ndarray:

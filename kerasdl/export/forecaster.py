@@ -48,14 +48,10 @@ class Forecaster:
         inputs = model_inputs(
             layout, values=windows["values"], known=windows.get("known"), clock=windows.get("time")
         )
-        if "series" in windows and self._takes_series:
+        if layout.numbered:
             numbers = {name: number for number, name in enumerate(layout.series)}
             inputs["series"] = np.array([numbers[name] for name in windows["series"]], np.int32)
         return self._outputs(self.model.predict(inputs, batch_size=len(windows["values"]), verbose=0))
-
-    @property
-    def _takes_series(self) -> bool:
-        return any(each.name == "series" for each in self.model.inputs)
 
     def _outputs(self, quantiles: Any) -> dict[str, Any]:
         if self.layout.num_targets == 1:
@@ -72,14 +68,13 @@ class Forecaster:
 
         layout = self.layout
         columns = len(layout.columns.values)
-        specifications = {"values": tf.TensorSpec((None, None, columns), tf.float32, name="values")}
-        if layout.columns.known:
-            shape = (None, layout.horizon, len(layout.columns.known))
-            specifications["known"] = tf.TensorSpec(shape, tf.float32, name="known")
-        if layout.calendar:
-            specifications["time"] = tf.TensorSpec((None,), tf.int64, name="time")
-        if len(layout.series) > 1:
-            specifications["series"] = tf.TensorSpec((None,), tf.string, name="series")
+        kinds = {
+            "values": ((None, None, columns), tf.float32),
+            "known": ((None, layout.horizon, len(layout.columns.known)), tf.float32),
+            "time": ((None,), tf.int64),
+            "series": ((None,), tf.string),
+        }
+        specifications = {name: tf.TensorSpec(*kinds[name], name=name) for name in layout.asked}
 
         def forecast(windows: Mapping[str, Any]) -> dict[str, Any]:
             values = windows["values"]
@@ -92,7 +87,7 @@ class Forecaster:
             inputs = model_inputs(
                 layout, values=values, known=windows.get("known"), clock=windows.get("time"), xp=keras.ops
             )
-            if self._takes_series:
+            if layout.numbered:
                 same = windows["series"][:, None] == tf.constant(layout.series)[None]
                 learnt = tf.debugging.Assert(tf.reduce_all(tf.reduce_any(same, axis=1)), ["series: an unknown name"])
                 with tf.control_dependencies([learnt]):
@@ -103,6 +98,7 @@ class Forecaster:
 
     def trials(self, examples: Mapping[str, Any], *, tolerance: float) -> Iterator[Trial]:
         """Yield raw windows in several batch sizes, with values that are missing, and longer than need be."""
+        examples = {name: examples[name] for name in self.layout.asked}
         count = len(examples["values"])
         for size in parity_batches(count):
             yield self._trial({name: values[:size] for name, values in examples.items()})

@@ -14,7 +14,6 @@ from kerasdl.export.outputs import Outputs
 from kerasdl.forecast_layout import ForecastLayout
 
 BATCH_SIZE = 256
-NAMES = ("values", "known", "time", "series")
 
 
 def predict_raw_series(raw: Any, layout: ForecastLayout, *, on_windows: Callable[[dict[str, Any]], Outputs]) -> Outputs:
@@ -74,14 +73,13 @@ def as_windows(raw: Any, layout: ForecastLayout) -> tuple[dict[str, Any], Output
 
 
 def _given(raw: Mapping[str, Any], layout: ForecastLayout) -> dict[str, Any]:
-    asked = {"values": True, "known": bool(layout.columns.known), "time": bool(layout.calendar)}
-    asked["series"] = len(layout.series) > 1
-    lacking = [name for name in NAMES if asked[name] and raw.get(name) is None]
+    asked = layout.asked
+    lacking = [name for name in asked if raw.get(name) is None]
     if lacking:
         raise InputError(
             "raw",
             received=f"no {' and no '.join(lacking)}",
-            expected=f"{', '.join(name for name in NAMES if asked[name])} for each window",
+            expected=f"{', '.join(asked)} for each window",
             mend="Pass a table with the columns of the training data, or a mapping with these.",
         )
     values = np.asarray(raw["values"], np.float32)
@@ -94,17 +92,17 @@ def _given(raw: Mapping[str, Any], layout: ForecastLayout) -> dict[str, Any]:
             mend="Bring as many of the latest steps; NaN where a value is missing.",
         )
     found: dict[str, Any] = {"values": values[:, -layout.raw_length :]}
-    if asked["known"]:
+    if "known" in asked:
         known, shape = np.asarray(raw["known"], np.float32), (len(values), layout.horizon, len(layout.columns.known))
         if known.shape != shape:
             raise InputError(
                 "known", received=f"an array of shape {known.shape}", expected=f"{shape}", mend="One row a step ahead."
             )
         found["known"] = known
-    if asked["time"]:
+    if "time" in asked:
         time = np.asarray(raw["time"])
         found["time"] = (time.astype("datetime64[s]") if time.dtype.kind in "MUO" else time).astype(np.int64)
-    if asked["series"]:
+    if "series" in asked:
         found["series"] = _known_names(np.asarray(raw["series"], object), layout.series)
     for name, each in found.items():
         if len(each) != len(values):

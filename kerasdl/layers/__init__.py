@@ -7,7 +7,7 @@ A layer is registered under the package name "kerasdl" (`keras.saving.register_k
 
 from kerasdl.layers.attention import AttentionWeights, SelfAttention
 from kerasdl.layers.cached_attention import CachedAttention
-from kerasdl.layers.scaling import AscendingQuantiles, ScaleSeries, UnscaleForecast
+from kerasdl.layers.scaling import AscendingQuantiles, CalibratedQuantiles, ScaleSeries, UnscaleForecast
 from kerasdl.layers.sequence import ClassToken, PadLength, Positions
 from kerasdl.layers.subwords import SubwordEmbedding
 
@@ -15,6 +15,7 @@ __all__ = [
     "AscendingQuantiles",
     "AttentionWeights",
     "CachedAttention",
+    "CalibratedQuantiles",
     "ClassToken",
     "PadLength",
     "Positions",

@@ -200,6 +200,57 @@ class AscendingQuantiles(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kerasdl")
+class CalibratedQuantiles(keras.layers.Layer):
+    """Draw quantiles towards the middle one, or away from it, by factors that were measured after training.
+
+    `factors`, of shape (horizon, num_targets, quantiles), is a weight that does not train, 1 until it is assigned. An
+    outer quantile never comes to lie within an inner one.
+
+    Args:
+        quantiles: Their levels, ascending, in (0, 1).
+        **kwargs: Name and dtype, as of any layer.
+
+    Call arguments:
+        inputs: Tensor of shape (batch, horizon, num_targets, quantiles), ascending.
+
+    Example:
+        >>> CalibratedQuantiles((0.1, 0.5, 0.9), name="calibration")(keras.Input((24, 1, 3)))
+
+    Reference: Romano, Patterson and Candès, Conformalized quantile regression, arXiv:1905.03222
+    """
+
+    def __init__(self, quantiles: Sequence[float], **kwargs: Any):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.quantiles = tuple(float(level) for level in quantiles)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the factors."""
+        self.factors = self.add_weight(
+            shape=input_shape[1:], initializer="ones", trainable=False, name="factors"
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """Return a tensor of the shape of `inputs`, ascending along its last axis."""
+        middle = min(range(len(self.quantiles)), key=lambda i: abs(self.quantiles[i] - 0.5))
+        centre, factors = inputs[..., middle], ops.convert_to_tensor(self.factors)
+        found = {middle: centre}
+        for sign, indices in ((1, range(middle + 1, len(self.quantiles))), (-1, range(middle - 1, -1, -1))):
+            distance = ops.zeros_like(centre)
+            for i in indices:
+                distance = ops.maximum(distance, sign * factors[..., i] * (inputs[..., i] - centre))
+                found[i] = centre + sign * distance
+        return ops.stack([found[i] for i in range(len(self.quantiles))], axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the inputs."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the layer; the factors are a weight."""
+        return {**super().get_config(), "quantiles": self.quantiles}
+
+
+@keras.saving.register_keras_serializable("kerasdl")
 class UnscaleForecast(keras.layers.Layer):
     """Bring a scaled forecast back to the units of its series: what :class:`ScaleSeries` did to targets, undone.
 

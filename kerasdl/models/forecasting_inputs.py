@@ -208,4 +208,5 @@ def forecast_output(
     x = layers.AscendingQuantiles(scaled.quantiles, name="quantiles")(x)
     if level is not None:
         x = x + keras.ops.expand_dims(level, (1, -1))
+    x = layers.CalibratedQuantiles(scaled.quantiles, name="calibration")(x)
     return layers.UnscaleForecast(scaled.scaler, name="forecast")(x, scaled.levels)

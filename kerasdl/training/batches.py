@@ -26,8 +26,8 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return inputs and targets at `indices`."""
+    def batch(self, indices: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Return inputs, an array or several by name, and targets at `indices`."""
 
 
 # So many batches are drawn at random before their examples are sorted by length: enough that those of a batch are
@@ -42,7 +42,7 @@ class TrainingBatches:
     """The endless sequence of shuffled batches, all of one size; each epoch has its own permutation.
 
     Examples with `lengths` come in batches of similar length; those with `shifts`, the number of variants of each, in
-    another variant every epoch. Examples that do not fill a last batch are left out of that epoch; since every epoch
+    another variant every epoch; those with `weights` count by these in the loss. Examples that do not fill a last batch are left out of that epoch; since every epoch
     shuffles anew, all are seen.
 
     Args:
@@ -110,6 +110,9 @@ class TrainingBatches:
         if self._augment is not None:
             # Three numbers, where the order has two: another stream.
             inputs, targets = self._augment(np.random.default_rng((self.seed, epoch, step)), inputs, targets)
+        weights = getattr(self.examples, "weights", None)
+        if weights is not None:
+            return inputs, targets, weights[np.sort(indices)]
         if self._class_weight is None:
             return inputs, targets
         return inputs, targets, self._weights(targets)
@@ -153,10 +156,13 @@ class EvaluationBatches(keras.utils.PyDataset):
         """How many batches hold all examples."""
         return -(-len(self.examples) // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         begin = index * self.batch_size
-        inputs, targets = self.examples.batch(np.arange(begin, min(begin + self.batch_size, len(self.examples))))
-        return inputs, targets if self._encode_targets is None else self._encode_targets(targets)
+        indices = np.arange(begin, min(begin + self.batch_size, len(self.examples)))
+        inputs, targets = self.examples.batch(indices)
+        targets = targets if self._encode_targets is None else self._encode_targets(targets)
+        weights = getattr(self.examples, "weights", None)
+        return (inputs, targets) if weights is None else (inputs, targets, weights[indices])
 
     def source(self) -> Any:
         """Return the batches as Keras takes them, also where lengths vary."""

@@ -1,0 +1,228 @@
+"""Forecasting as a task: raw values in, quantiles of the next values out, measured beside naive forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerasdl import forecast_baselines, forecast_metrics
+from kerasdl.forecast_layout import ForecastLayout
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerasdl.data.forecasting import ForecastDataset
+    from kerasdl.data.windows import Windows
+    from kerasdl.export import Forecaster
+
+# Windows of the training split that the diagnosis looks at, and forecasts that the report draws.
+SAMPLE, PICTURES = 2_000, 4
+
+
+class Forecasting:
+    """The task of a forecaster, see :class:`kerasdl.task.Task`.
+
+    Args:
+        layout: What a window is; also as its `as_dict` gives it.
+        quantiles: Levels that are foretold, ascending.
+        scales: Of each series and target, see `ForecastDataset.scales`.
+        load: The keywords that :func:`kerasdl.data.load_forecasting` was called with.
+    """
+
+    kind = "forecasting"
+    class_names: tuple[str, ...] = ()
+    multi_label = False
+
+    def __init__(
+        self,
+        *,
+        layout: ForecastLayout | Mapping[str, Any],
+        quantiles: Sequence[float],
+        scales: Sequence[Sequence[float]],
+        load: Mapping[str, Any],
+    ):
+        self.layout = layout if isinstance(layout, ForecastLayout) else ForecastLayout.from_dict(layout)
+        self.quantiles = tuple(quantiles)
+        self.scales = np.asarray(scales, float)
+        self.load = dict(load)
+
+    @classmethod
+    def of(
+        cls, dataset: ForecastDataset, *, quantiles: Sequence[float], load: Mapping[str, Any], numbered: bool
+    ) -> Forecasting:
+        """Return the task that a dataset sets; `numbered` says whether series have scalers of their own."""
+        layout = replace(dataset.layout, numbered=numbered)
+        return cls(layout=layout, quantiles=quantiles, scales=dataset.scales.tolist(), load=load)
+
+    @property
+    def middle(self) -> int:
+        """Index of the level that is the point forecast."""
+        return min(range(len(self.quantiles)), key=lambda index: abs(self.quantiles[index] - 0.5))
+
+    def examples(self, split: Windows) -> Windows:
+        """Return the windows of a split as the model takes them."""
+        return split.told(numbered=self.layout.numbered)
+
+    def forecasts(self, model: keras.Model, windows: Windows, *, batch_size: int) -> np.ndarray:
+        """Return the quantiles that the model foretells for each window, (windows, horizon, targets, levels)."""
+        from kerasdl.measuring import predict_batches
+
+        return predict_batches(model, self.examples(windows), batch_size=batch_size)
+
+    def measure(self, model: keras.Model, split: Windows, *, batch_size: int) -> dict[str, float]:
+        """Return the metrics of the model on a split: see :func:`kerasdl.forecast_metrics.forecast_metrics`.
+
+        Beside them "skill", one minus the error over that of the last value, and "p_value", the chance of as good a
+        forecast or a better if the last value is as good, see :func:`kerasdl.forecast_metrics.diebold_mariano`.
+        """
+        quantiles = self.forecasts(model, split, batch_size=batch_size)
+        metrics = forecast_metrics.forecast_metrics(
+            split.targets,
+            quantiles[..., self.middle],
+            scales=split.scales[split.number],
+            last=split.last_values(),
+            quantiles=quantiles,
+            levels=self.quantiles,
+        )
+        against = self._against(split, quantiles[..., self.middle], {forecast_baselines.LAST})
+        ratio, p_value = (against[forecast_baselines.LAST][name] for name in ("error_ratio", "p_value"))
+        return metrics | {"skill": 1 - ratio, "p_value": p_value}
+
+    def _against(
+        self, windows: Windows, forecast: np.ndarray, names: set[str]
+    ) -> dict[str, dict[str, float]]:
+        """Return for each naive forecast the ratio of the errors and the p value of the test of being better."""
+        naive = {forecast_baselines.LAST: forecast_baselines.last_value}
+        if self.layout.season > 1:
+            naive[forecast_baselines.SEASONAL] = forecast_baselines.seasonal_naive
+        scales, time = windows.scales[windows.number], windows.time
+        own = forecast_metrics.losses_by_time(np.abs(windows.targets - forecast), scales, time)
+        found = {}
+        for name in names & set(naive):
+            other = forecast_metrics.losses_by_time(np.abs(windows.targets - naive[name](windows)), scales, time)
+            test = forecast_metrics.diebold_mariano(own, other, horizon=self.layout.horizon)
+            ratio = float(own.mean() / other.mean()) if other.mean() else float("inf")
+            found[name] = {"error_ratio": ratio, "p_value": test["p_value"]}
+        return found
+
+    def calibrate(self, model: keras.Model, windows: Windows, *, batch_size: int) -> None:
+        """Make the model's quantiles hold on windows that it did not learn from as often as they say."""
+        if len(self.quantiles) == 1:
+            return
+        layer = model.get_layer("calibration")
+        layer.factors.assign(np.ones(layer.factors.shape, np.float32))
+        quantiles, truth = self.forecasts(model, windows, batch_size=batch_size), windows.targets
+        if model.get_layer("forecast").scaler == "log":
+            quantiles, truth = np.log(np.maximum(quantiles, 1e-30)), np.log(np.maximum(truth, 1e-30))
+        factors = forecast_metrics.calibration_factors(truth, quantiles, self.quantiles, middle=self.middle)
+        layer.factors.assign(factors)
+
+    def baselines(self, dataset: ForecastDataset) -> dict[str, dict[str, float]]:
+        """Return what naive forecasts and a linear one reach, see :mod:`kerasdl.forecast_baselines`."""
+        return forecast_baselines.forecast_baselines(dataset, self.quantiles)
+
+    def diagnose(
+        self,
+        model: keras.Model,
+        dataset: ForecastDataset,
+        *,
+        history: Mapping[str, Sequence[float]],
+        config: Mapping[str, Any],
+    ) -> list[Any]:
+        """Return the findings on a training: see :func:`kerasdl.diagnostics.diagnose_forecaster`."""
+        from kerasdl.diagnostics import diagnose_forecaster
+
+        size = config["batch_size"]
+        train: Any = dataset.train
+        some = train.taken(np.unique(np.linspace(0, len(train) - 1, min(len(train), SAMPLE)).astype(int)))
+        skills = []
+        for windows in (some, dataset.validation):
+            forecast = self.forecasts(model, windows, batch_size=size)[..., self.middle]
+            against = self._against(windows, forecast, {forecast_baselines.LAST})
+            skills.append(1 - against[forecast_baselines.LAST]["error_ratio"])
+        test: Any = dataset.test
+        quantiles = self.forecasts(model, test, batch_size=size)
+        forecast, last = quantiles[..., self.middle], test.last_values()[:, None]
+        moved = float(np.nanstd(test.targets - last))
+        metrics = forecast_metrics.forecast_metrics(
+            test.targets,
+            forecast,
+            scales=test.scales[test.number],
+            last=last[:, 0],
+            quantiles=quantiles,
+            levels=self.quantiles,
+        )
+        several = len(self.quantiles) > 1
+        return diagnose_forecaster(
+            history=history,
+            config=config | {"frequency": self.layout.frequency},
+            against=self._against(test, forecast, {forecast_baselines.LAST, forecast_baselines.SEASONAL}),
+            movement=float((forecast - last).std()) / moved if moved else 0.0,
+            train_skill=skills[0],
+            validation_skill=skills[1],
+            nominal=self.quantiles[-1] - self.quantiles[0] if several else None,
+            coverage=metrics["coverage"] if several else None,
+            independent=max(1, len(np.unique(test.time)) // self.layout.horizon),
+        )
+
+    def report(self, model: keras.Model, split: Windows, *, batch_size: int) -> dict[str, Any]:
+        """Return what the report shows: some forecasts of the split as pictures."""
+        from kerasdl.diagnostics import forecast_picture
+
+        layout = self.layout
+        chosen = np.unique(np.linspace(0, len(split) - 1, PICTURES).astype(int))
+        some = split.taken(chosen)
+        quantiles = self.forecasts(model, some, batch_size=batch_size)
+        figures = []
+        for index, (number, origin) in enumerate(zip(some.number, some.origin, strict=True)):
+            series = split.series[number]
+            shown = min(layout.sequence_length, 4 * layout.horizon + 20)
+            for target, column in enumerate(layout.columns.target):
+                named = " ".join(filter(None, (series.name, "" if layout.transform == "none" else layout.transform)))
+                figures.append(
+                    forecast_picture(
+                        split.history(number)[origin - shown : origin, target],
+                        some.targets[index, :, target],
+                        quantiles[index, :, target],
+                        middle=self.middle,
+                        levels=self.quantiles,
+                        title=f"{column} {named}".strip(),
+                        begin=self._said(series.clock[origin - shown]),
+                        end=self._said(series.clock[origin + layout.horizon - 1]),
+                    )
+                )
+        return {"pictures": {"Forecasts of the test split": figures}}
+
+    def _said(self, time: int) -> str:
+        if self.layout.columns.time is None:
+            return f"step {time}"
+        return str(np.datetime64(int(time), "s")).replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
+
+    def predictor(self, model: keras.Model) -> Forecaster:
+        """Return what forecasts raw values with the model."""
+        from kerasdl.export import Forecaster
+
+        return Forecaster(model, self.layout, quantiles=self.quantiles)
+
+    def load_split(self, data: Any) -> Windows:
+        """Load other series, all windows of them, scaled in measures as those of the training were."""
+        from kerasdl.data.forecasting import load_windows
+
+        return load_windows(data, self.layout, self.scales)
+
+    def load_keywords(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keywords that the run's series were loaded with."""
+        return self.load
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all that makes the task, for JSON."""
+        return {
+            "kind": self.kind,
+            "layout": self.layout.as_dict(),
+            "quantiles": list(self.quantiles),
+            "scales": self.scales.tolist(),
+            "load": self.load,
+        }
