@@ -178,6 +178,7 @@ def train(
         "num_past": dataset.layout.num_past,
         "num_known": dataset.layout.num_known,
         "statistics": statistics,
+        **kerasdl.data.choose_start(dataset, statistics, scaler),
     }
     loss = kerasdl.training.PinballLoss(quantiles)
 
@@ -245,6 +246,8 @@ def build(
     num_past: int = 0,
     num_known: int = 0,
     statistics: Any = None,
+    season: int | None = None,
+    residual_scale: float = 1.0,
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     scaler: str = "window",
     architecture: str = "nlinear",
@@ -271,6 +274,8 @@ def build(
         "num_past": num_past,
         "num_known": num_known,
         "statistics": statistics,
+        "season": season,
+        "residual_scale": residual_scale,
         "quantiles": quantiles,
         "scaler": scaler,
         "dropout": dropout,

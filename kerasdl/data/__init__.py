@@ -6,7 +6,7 @@ Importing this package costs NumPy only; TensorFlow and scikit-learn are importe
 from kerasdl.data.augmentation import make_augmentation, make_box_augmentation, resolve_policy
 from kerasdl.data.dataset import Dataset, Split
 from kerasdl.data.evaluation import class_weights, load_split
-from kerasdl.data.forecasting import ForecastDataset, fit_statistics, load_forecasting
+from kerasdl.data.forecasting import ForecastDataset, choose_start, fit_statistics, load_forecasting
 from kerasdl.data.loading import load, load_again
 from kerasdl.data.subwords import subword_table
 from kerasdl.data.vocabulary import Vocabulary
@@ -16,6 +16,7 @@ __all__ = [
     "ForecastDataset",
     "Split",
     "Vocabulary",
+    "choose_start",
     "class_weights",
     "fit_statistics",
     "load",

@@ -23,6 +23,8 @@ from kerasdl.time_steps import TimeSeries
 
 # Steps of raw values that windows look back by default: some seasons, and several times what is foretold.
 SHORTEST = 16
+SOME = 4_000
+"""Windows of the training part that are looked at where all would take long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -419,6 +421,42 @@ def fit_statistics(dataset: ForecastDataset, scaler: str) -> np.ndarray:
     # Sines and cosines are of the right size as they are.
     waves = np.tile(np.array([0.0, 1.0]), (len(groups), 2 * len(layout.calendar), 1))
     return np.concatenate([statistics, waves], axis=1).astype(np.float32)
+
+
+def choose_start(dataset: ForecastDataset, statistics: np.ndarray, scaler: str) -> dict[str, Any]:
+    """Return what a forecast is best started from, as the training part tells, and how far from it values are.
+
+    Args:
+        dataset: The data.
+        statistics: Of :func:`fit_statistics`.
+        scaler: As for it.
+
+    Returns:
+        "season": the dataset's, or 1 for the last value, whichever is nearer to what came; "residual_scale": the
+        median distance in units of the scaler, of the targets together. Keywords of the forecasting builders.
+    """
+    train: Any = dataset.train
+    some = train.taken(np.unique(np.linspace(0, len(train) - 1, min(len(train), SOME)).astype(int)))
+    inputs, truth = some.batch(np.arange(len(some)))
+    targets = dataset.layout.num_targets
+    past = inputs["past"][..., :targets].astype(np.float64)
+    if scaler == "window":
+        units = np.nanstd(past, axis=1)
+    elif scaler == "none":
+        units = np.ones((len(some), targets))
+    else:
+        rows = some.number if len(statistics) > 1 else np.zeros(len(some), int)
+        units = statistics[rows][:, :targets, 1].astype(np.float64)
+        if scaler == "log":
+            past, truth = np.log(past), np.log(truth)
+    steps = np.arange(dataset.layout.horizon)
+    found = {}
+    for season in sorted({1, min(dataset.layout.season, dataset.layout.sequence_length)}):
+        start = past[:, steps % season - season]
+        found[season] = np.abs(truth - start) / np.maximum(units, 1e-12 + 0.01 * np.nanmedian(units, axis=0))[:, None]
+    season = min(found, key=lambda each: np.nanmean(found[each]))
+    distance = float(np.nanmedian(found[season]))
+    return {"season": season, "residual_scale": distance if distance > 1e-6 else 1.0}
 
 
 def _statistics(values: np.ndarray, *, robust: bool) -> np.ndarray:
