@@ -10,7 +10,7 @@ import numpy as np
 from kerasdl.errors import check_choice
 from kerasdl.layers import Positions
 from kerasdl.models import inputs
-from kerasdl.models.forecasting_inputs import forecast_head, forecast_inputs, forecast_output
+from kerasdl.models.forecasting_inputs import forecast_head, forecast_inputs, forecast_output, head
 from kerasdl.recurrent_blocks import CELLS, recurrent
 
 
@@ -24,6 +24,7 @@ def lstm_forecaster(
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     scaler: str = "window",
     statistics: np.ndarray | None = None,
+    season: int | None = None,
     cell: str = "lstm",
     units: int = 64,
     num_layers: int = 1,
@@ -49,6 +50,8 @@ def lstm_forecaster(
         scaler: How targets are scaled inside: "window", "standard", "robust", "log" or "none"; see
             `layers.ScaleSeries`.
         statistics: Centre and scale of each channel of each series, float32 (series, channels, 2); None for 0 and 1.
+        season: Steps after which targets repeat: what is forecast is the distance to the value a season before, so that
+            the first forecast is the seasonal naive one; 1 for the last value. None for neither.
         cell: "lstm", "gru" or "rnn".
         units: Features of each layer.
         num_layers: Number of layers.
@@ -83,6 +86,7 @@ def lstm_forecaster(
         quantiles=quantiles,
         scaler=scaler,
         statistics=statistics,
+        season=season,
     )
     x = scaled.past
     for layer in range(1, num_layers + 1):
@@ -112,6 +116,7 @@ def sequence_to_sequence(
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     scaler: str = "window",
     statistics: np.ndarray | None = None,
+    season: int | None = None,
     cell: str = "lstm",
     units: int = 64,
     num_layers: int = 1,
@@ -137,6 +142,8 @@ def sequence_to_sequence(
         scaler: How targets are scaled inside: "window", "standard", "robust", "log" or "none"; see
             `layers.ScaleSeries`.
         statistics: Centre and scale of each channel of each series, float32 (series, channels, 2); None for 0 and 1.
+        season: Steps after which targets repeat: what is forecast is the distance to the value a season before, so that
+            the first forecast is the seasonal naive one; 1 for the last value. None for neither.
         cell: "lstm", "gru" or "rnn".
         units: Features of each layer.
         num_layers: Number of layers of the encoder, and of the decoder.
@@ -173,6 +180,7 @@ def sequence_to_sequence(
         quantiles=quantiles,
         scaler=scaler,
         statistics=statistics,
+        season=season,
     )
     x, states = scaled.past, {}
     for layer in range(1, num_layers + 1):
@@ -205,5 +213,5 @@ def sequence_to_sequence(
     kind = keras.layers.Attention if attention == "dot" else keras.layers.AdditiveAttention
     y = keras.layers.Concatenate(name="looked_back")([y, kind(name="attention")([y, x])])
     y = keras.layers.Dense(units, activation="tanh", kernel_regularizer=regularizer, name="hidden")(y)
-    raw = keras.layers.Dense(scaled.size, kernel_regularizer=regularizer, dtype="float32", name="head")(y)
+    raw = head(y, scaled.size, regularizer=regularizer)
     return keras.Model(scaled.inputs, forecast_output(raw, scaled), name=name)
