@@ -59,7 +59,7 @@ def transformer_forecaster(
         statistics: Centre and scale of each channel of each series, float32 (series, channels, 2); None for 0 and 1.
         season: Steps after which targets repeat: what is forecast is the distance to the value a season before, so that
             the first forecast is the seasonal naive one; 1 for the last value. None for neither.
-        patch_size: Steps of a patch; None for 16, or for the whole window where it is shorter.
+        patch_size: Steps of a patch; None for 16, or for a quarter of the window where that is less.
         patch_stride: Steps from one patch to the next; None for half a patch. The first value is repeated in front
             where the patches do not fit, so that the last one ends with the window.
         num_layers: Number of blocks.
@@ -115,14 +115,16 @@ def transformer_forecaster(
         statistics=statistics,
         season=season,
     )
-    size = min(16, sequence_length) if patch_size is None else inputs.check_integer("patch_size", patch_size)
+    # A window that is one patch would leave the attention nothing to look at.
+    default = min(16, -(-sequence_length // 4))
+    size = default if patch_size is None else inputs.check_integer("patch_size", patch_size)
     stride = (size + 1) // 2 if patch_stride is None else inputs.check_integer("patch_stride", patch_stride)
     if not stride <= size <= sequence_length:
         raise InputError(
             "patch_size",
             received=f"{size} with patch_stride={stride} and sequence_length={sequence_length}",
             expected="patches no longer than the window, and no gaps between them",
-            mend=f"Try patch_size={min(16, sequence_length)} and patch_stride=None.",
+            mend=f"Try patch_size={default} and patch_stride=None.",
         )
     x = _each_target(scaled.past, num_targets)
     missing = -(sequence_length - size) % stride

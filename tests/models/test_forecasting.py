@@ -36,7 +36,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], int]] = {
     "dlinear": (models.linear_forecaster, {"kind": "dlinear", "kernel_size": 5, "scaler": "standard"}, 336),
     "temporal_cnn": (models.temporal_cnn, {**WIDE, "filters": 4, "scaler": "log", "dropout": 0.1}, 460),
     "transformer_forecaster": (models.transformer_forecaster, {**WIDE, **ATTENTION, "patch_size": 4}, 1608),
-    "transformer_forecaster rotary": (models.transformer_forecaster, {**ATTENTION, "positions": "rotary"}, 700),
+    "transformer_forecaster rotary": (models.transformer_forecaster, {**ATTENTION, "positions": "rotary"}, 1108),
     "lstm_forecaster": (models.lstm_forecaster, {**WIDE, "units": 4, "num_layers": 2, "dropout": 0.1}, 532),
     "lstm_forecaster gru": (models.lstm_forecaster, {"cell": "gru", "units": 4, "scaler": "none"}, 144),
     "sequence_to_sequence": (models.sequence_to_sequence, {**WIDE, "units": 4, "num_layers": 2}, 712),
@@ -190,6 +190,22 @@ def test_the_forecast_moves_and_stretches_with_its_window(case: str) -> None:
     assert np.ptp(first) > 0.1
 
 
+@pytest.mark.parametrize("case", ONE_EACH)
+def test_own_units_keep_their_digits_under_mixed_precision(case: str) -> None:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build(case, scaler="window", statistics=None, season=1)
+    finally:
+        keras.config.set_dtype_policy(before)
+    x = {name: values for name, values in batch(case).items() if name != "series"}
+    x["past"] = np.nan_to_num(x["past"], nan=1.0) + 1e5
+    found = forecast(model, x)
+    assert found.dtype == "float32"
+    # bfloat16 has three digits: 1e5 would be off by hundreds
+    np.testing.assert_allclose(found[..., 1] - x["past"][:, -1:, : shape(case)[1]], 0.0, atol=0.05)
+
+
 def test_statistics_move_and_stretch_the_forecast() -> None:
     x = np.random.default_rng(0).standard_normal((BATCH, LENGTH, 1)).astype("float32")
     found = []
@@ -261,7 +277,7 @@ def test_a_temporal_cnn_sees_the_whole_window_and_no_more_layers_than_that() -> 
 def test_a_temporal_cnn_is_causal_and_its_last_step_sees_the_first() -> None:
     model = shaken(models.temporal_cnn(LENGTH, HORIZON, filters=4, scaler="none", activation="tanh"), 0.3)
     blocks = [layer.output for layer in model.layers if layer.name.endswith("_add")]
-    inner = keras.Model(model.inputs, blocks[-1])
+    inner = keras.Model(model.input["past"], blocks[-1])
     x = np.random.default_rng(0).standard_normal((1, LENGTH, 1)).astype("float32")
     before = array(inner(x))[0]
     for step in range(LENGTH):
