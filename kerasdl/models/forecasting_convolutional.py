@@ -22,6 +22,8 @@ def temporal_cnn(
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     scaler: str = "window",
     statistics: np.ndarray | None = None,
+    season: int | None = None,
+    residual_scale: float = 1.0,
     filters: int = 32,
     kernel_size: int = 3,
     num_layers: int | None = None,
@@ -47,6 +49,9 @@ def temporal_cnn(
         scaler: How targets are scaled inside: "window", "standard", "robust", "log" or "none"; see
             `layers.ScaleSeries`.
         statistics: Centre and scale of each channel of each series, float32 (series, channels, 2); None for 0 and 1.
+        season: Steps after which targets repeat: what is forecast is the distance to the value a season before, so that
+            the first forecast is the seasonal naive one; 1 for the last value. None for neither.
+        residual_scale: How far values usually are from there, in units of the scaler: what the network counts in.
         filters: Features of each step.
         kernel_size: Steps of a convolution, at least 2.
         num_layers: Number of blocks; None for as many as the last step needs to see the whole window.
@@ -83,10 +88,12 @@ def temporal_cnn(
         quantiles=quantiles,
         scaler=scaler,
         statistics=statistics,
+        season=season,
+        residual_scale=residual_scale,
     )
     if num_layers is None:
         num_layers = levels_to_see(sequence_length, kernel_size)
-    x = keras.layers.Dense(filters, kernel_regularizer=regularizer, name="stem")(scaled.past)
+    x = keras.layers.Dense(filters, kernel_regularizer=regularizer, name="stem")(scaled.features)
     for block in range(inputs.check_integer("num_layers", num_layers)):
         y = x
         for convolution in (1, 2):

@@ -12,8 +12,9 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
-from kerasdl import layers
+from kerasdl import checks, layers
 from kerasdl.errors import InputError, check_choice
 from kerasdl.layers import scaling
 from kerasdl.models import inputs
@@ -35,6 +36,8 @@ class Scaled:
         num_targets: Channels to forecast.
         quantiles: Levels of the quantiles.
         scaler: How targets are scaled.
+        season: Steps of the season that a forecast is added to, or None.
+        residual_scale: What the network's numbers are multiplied by before.
     """
 
     inputs: dict[str, keras.KerasTensor]
@@ -45,11 +48,31 @@ class Scaled:
     num_targets: int
     quantiles: tuple[float, ...]
     scaler: str
+    season: int | None
+    residual_scale: float
 
     @property
     def size(self) -> int:
         """Numbers that are forecast for a step."""
         return self.num_targets * len(self.quantiles)
+
+    def changes(self) -> keras.KerasTensor | None:
+        """How far each target is from a season before, (batch, sequence_length, num_targets), in the network's unit.
+
+        Zero in the first season of the window; None without a season. What a network is to foretell is small beside
+        the window's own movements where these repeat: it would hardly see it there.
+        """
+        if not self.season:
+            return None
+        targets = self.past[..., : self.num_targets]
+        changes = (targets[:, self.season :] - targets[:, : -self.season]) / self.residual_scale
+        return ops.pad(changes, [[0, 0], [self.season, 0], [0, 0]])
+
+    @property
+    def features(self) -> keras.KerasTensor:
+        """The scaled window, and beside it the changes of its targets."""
+        changes = self.changes()
+        return self.past if changes is None else ops.concatenate([self.past, changes], axis=-1)
 
 
 def forecast_inputs(
@@ -62,6 +85,8 @@ def forecast_inputs(
     quantiles: Any,
     scaler: Any,
     statistics: Any,
+    season: Any,
+    residual_scale: Any,
 ) -> Scaled:
     """Return the inputs of a forecaster and the same scaled, with what is missing filled.
 
@@ -79,6 +104,8 @@ def forecast_inputs(
         scaler: How targets are scaled, as in :class:`kerasdl.layers.ScaleSeries`; with "none" not at all.
         statistics: Centre and scale of each channel of each series, float32 (series, channels, 2), fit on the training
             part; with the scaler "log" those of the targets are of their logarithms. None for 0 and 1.
+        season: Steps of the season that forecasts are added to, at most those of a window; None for none.
+        residual_scale: What the network's numbers are multiplied by before, above 0.
 
     Raises:
         InputError: If a size is not positive, a level not in order, or the statistics have another shape, or a scale
@@ -90,6 +117,9 @@ def forecast_inputs(
         inputs.check_integer(what, value, minimum=0)
     check_choice("scaler", scaler, scaling.SCALERS)
     levels_of = check_quantiles(quantiles)
+    if season is not None:
+        checks.integer(1, maximum=sequence_length)("season", season)
+    checks.number(0, above=True, example=1.0)("residual_scale", residual_scale)
     channels = num_targets + num_past + num_known
     table = None if statistics is None else _check_statistics(statistics, channels)
     rows = 1 if table is None else len(table)
@@ -112,7 +142,8 @@ def forecast_inputs(
             table[:, :num_targets] = (0.0, 1.0)
         layer.statistics.assign(table)
     past, levels, *known = layer(given["past"], series=given.get("series"), known=given.get("known"))
-    return Scaled(given, past, known[0] if known else None, levels, horizon, num_targets, levels_of, scaler)
+    future = known[0] if known else None
+    return Scaled(given, past, future, levels, horizon, num_targets, levels_of, scaler, season, residual_scale)
 
 
 def check_quantiles(quantiles: Any) -> tuple[float, ...]:
@@ -170,17 +201,24 @@ def known_effects(
     step = keras.layers.Dense(
         units, activation="relu", kernel_initializer="he_normal", kernel_regularizer=regularizer, name="known_hidden"
     )(step)
-    effect = keras.layers.Dense(scaled.size, kernel_regularizer=regularizer, dtype="float32", name="known_effect")(step)
+    effect = head(step, scaled.size, regularizer=regularizer, name="known_effect")
     return keras.layers.Add(dtype="float32", name="known_add")([raw, effect])
+
+
+def head(
+    x: keras.KerasTensor, size: int, *, regularizer: keras.regularizers.Regularizer | None, name: str = "head"
+) -> keras.KerasTensor:
+    """Dense layer that starts at zero: the first forecast is the level that it is added to, not noise around it."""
+    return keras.layers.Dense(
+        size, kernel_initializer="zeros", kernel_regularizer=regularizer, dtype="float32", name=name
+    )(x)
 
 
 def forecast_head(
     x: keras.KerasTensor, scaled: Scaled, *, units: int, regularizer: keras.regularizers.Regularizer | None
 ) -> keras.KerasTensor:
     """Forecast all steps at once from what the window was like, (batch, features), and from known covariates."""
-    raw = keras.layers.Dense(
-        scaled.horizon * scaled.size, kernel_regularizer=regularizer, dtype="float32", name="head"
-    )(x)
+    raw = head(x, scaled.horizon * scaled.size, regularizer=regularizer)
     raw = keras.layers.Reshape((scaled.horizon, scaled.size), dtype="float32", name="head_steps")(raw)
     return known_effects(raw, x, scaled, units=units, regularizer=regularizer)
 
@@ -193,20 +231,23 @@ def target_steps(x: keras.KerasTensor, scaled: Scaled, *, name: str) -> keras.Ke
     return keras.layers.Reshape((scaled.horizon, scaled.size), dtype="float32", name=f"{name}_steps")(x)
 
 
-def forecast_output(
-    raw: keras.KerasTensor, scaled: Scaled, *, level: keras.KerasTensor | None = None
-) -> keras.KerasTensor:
+def forecast_output(raw: keras.KerasTensor, scaled: Scaled) -> keras.KerasTensor:
     """Return the forecast in the targets' own units, of shape (batch, horizon, num_targets, quantiles).
 
     Args:
-        raw: Any numbers, of that many in all for each example and step, the quantiles of a target side by side.
+        raw: Any numbers, of that many in all for each example, the quantiles of a target side by side.
         scaled: From `forecast_inputs`.
-        level: Scaled, of shape (batch, num_targets): what the forecast of all steps and quantiles is added to.
     """
     shape = (scaled.horizon, scaled.num_targets, len(scaled.quantiles))
     x = keras.layers.Reshape(shape, dtype="float32", name="quantile_steps")(raw)
     x = layers.AscendingQuantiles(scaled.quantiles, name="quantiles")(x)
-    if level is not None:
-        x = x + keras.ops.expand_dims(level, (1, -1))
+    if scaled.residual_scale != 1:
+        x = keras.layers.Rescaling(scaled.residual_scale, dtype="float32", name="residual_scale")(x)
+    if scaled.season:
+        # The last season of the window, as often as the horizon needs it.
+        times = -(-scaled.horizon // scaled.season)
+        before = scaled.past[:, -scaled.season :, : scaled.num_targets]
+        before = ops.concatenate([before] * times, axis=1)[:, : scaled.horizon]
+        x = x + ops.expand_dims(before, -1)
     x = layers.CalibratedQuantiles(scaled.quantiles, name="calibration")(x)
     return layers.UnscaleForecast(scaled.scaler, name="forecast")(x, scaled.levels)

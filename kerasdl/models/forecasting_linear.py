@@ -23,6 +23,8 @@ def linear_forecaster(
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     scaler: str = "window",
     statistics: np.ndarray | None = None,
+    season: int | None = None,
+    residual_scale: float = 1.0,
     kind: str = "nlinear",
     kernel_size: int = 25,
     dropout: float = 0.0,
@@ -33,9 +35,9 @@ def linear_forecaster(
     """Build a forecaster that is linear in the window, with weights that all targets share.
 
     "nlinear" forecasts the distance to the last value. "dlinear" takes a moving average out of the window, with weights
-    for it and others for the rest. Kernels start at zero, so that the first forecast is the last value, or with
-    "dlinear" the centre of the scaler. Covariates have a small linear part: in the window they are mixed to one series
-    a target first; in the horizon each step adds what its known covariates tell.
+    for it and others for the rest. Kernels start at zero, so that the first forecast is the last value, with "dlinear"
+    the centre of the scaler, with a `season` the value a season before. Covariates have a small linear part: in the
+    window they are mixed to one series a target first; in the horizon each step adds what its known covariates tell.
 
     Args:
         sequence_length: Steps in a window.
@@ -47,6 +49,9 @@ def linear_forecaster(
         scaler: How targets are scaled inside: "window", "standard", "robust", "log" or "none"; see
             `layers.ScaleSeries`.
         statistics: Centre and scale of each channel of each series, float32 (series, channels, 2); None for 0 and 1.
+        season: Steps after which targets repeat: what is forecast is the distance to the value a season before, so that
+            the first forecast is the seasonal naive one; 1 for the last value. None for neither.
+        residual_scale: How far values usually are from there, in units of the scaler: what the network counts in.
         kind: "nlinear" or "dlinear".
         kernel_size: Steps of the moving average of "dlinear", odd.
         dropout: Share of the steps of the window set to zero in training, in [0, 1).
@@ -85,14 +90,17 @@ def linear_forecaster(
         quantiles=quantiles,
         scaler=scaler,
         statistics=statistics,
+        season=1 if season is None and kind == "nlinear" else season,
+        residual_scale=residual_scale,
     )
     targets = scaled.past[..., :num_targets]
-    last = targets[:, -1] if kind == "nlinear" else None
     if kind == "nlinear":
         parts = {"window": targets - targets[:, -1:]}
     else:
         trend = _moving_average(targets, kernel_size)
         parts = {"trend": trend, "rest": targets - trend}
+    if scaled.season and scaled.season > 1:
+        parts["changes"] = scaled.changes()
     if num_past + num_known:
         mix = keras.layers.Dense(num_targets, use_bias=False, kernel_regularizer=regularizer, name="covariates_mix")
         parts["covariates"] = mix(scaled.past[..., num_targets:])
@@ -110,7 +118,7 @@ def linear_forecaster(
         )
         found.append(known(scaled.known))
     raw = keras.layers.Add(dtype="float32", name="sum")(found) if len(found) > 1 else found[0]
-    return keras.Model(scaled.inputs, forecast_output(raw, scaled, level=last), name=name)
+    return keras.Model(scaled.inputs, forecast_output(raw, scaled), name=name)
 
 
 def _moving_average(x: keras.KerasTensor, kernel_size: int) -> keras.KerasTensor:

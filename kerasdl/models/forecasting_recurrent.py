@@ -10,7 +10,7 @@ import numpy as np
 from kerasdl.errors import check_choice
 from kerasdl.layers import Positions
 from kerasdl.models import inputs
-from kerasdl.models.forecasting_inputs import forecast_head, forecast_inputs, forecast_output
+from kerasdl.models.forecasting_inputs import forecast_head, forecast_inputs, forecast_output, head
 from kerasdl.recurrent_blocks import CELLS, recurrent
 
 
@@ -24,6 +24,8 @@ def lstm_forecaster(
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     scaler: str = "window",
     statistics: np.ndarray | None = None,
+    season: int | None = None,
+    residual_scale: float = 1.0,
     cell: str = "lstm",
     units: int = 64,
     num_layers: int = 1,
@@ -49,6 +51,9 @@ def lstm_forecaster(
         scaler: How targets are scaled inside: "window", "standard", "robust", "log" or "none"; see
             `layers.ScaleSeries`.
         statistics: Centre and scale of each channel of each series, float32 (series, channels, 2); None for 0 and 1.
+        season: Steps after which targets repeat: what is forecast is the distance to the value a season before, so that
+            the first forecast is the seasonal naive one; 1 for the last value. None for neither.
+        residual_scale: How far values usually are from there, in units of the scaler: what the network counts in.
         cell: "lstm", "gru" or "rnn".
         units: Features of each layer.
         num_layers: Number of layers.
@@ -83,8 +88,10 @@ def lstm_forecaster(
         quantiles=quantiles,
         scaler=scaler,
         statistics=statistics,
+        season=season,
+        residual_scale=residual_scale,
     )
-    x = scaled.past
+    x = scaled.features
     for layer in range(1, num_layers + 1):
         x = recurrent(
             x,
@@ -112,6 +119,8 @@ def sequence_to_sequence(
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     scaler: str = "window",
     statistics: np.ndarray | None = None,
+    season: int | None = None,
+    residual_scale: float = 1.0,
     cell: str = "lstm",
     units: int = 64,
     num_layers: int = 1,
@@ -137,6 +146,9 @@ def sequence_to_sequence(
         scaler: How targets are scaled inside: "window", "standard", "robust", "log" or "none"; see
             `layers.ScaleSeries`.
         statistics: Centre and scale of each channel of each series, float32 (series, channels, 2); None for 0 and 1.
+        season: Steps after which targets repeat: what is forecast is the distance to the value a season before, so that
+            the first forecast is the seasonal naive one; 1 for the last value. None for neither.
+        residual_scale: How far values usually are from there, in units of the scaler: what the network counts in.
         cell: "lstm", "gru" or "rnn".
         units: Features of each layer.
         num_layers: Number of layers of the encoder, and of the decoder.
@@ -173,8 +185,10 @@ def sequence_to_sequence(
         quantiles=quantiles,
         scaler=scaler,
         statistics=statistics,
+        season=season,
+        residual_scale=residual_scale,
     )
-    x, states = scaled.past, {}
+    x, states = scaled.features, {}
     for layer in range(1, num_layers + 1):
         x, states[layer] = recurrent(
             x,
@@ -205,5 +219,5 @@ def sequence_to_sequence(
     kind = keras.layers.Attention if attention == "dot" else keras.layers.AdditiveAttention
     y = keras.layers.Concatenate(name="looked_back")([y, kind(name="attention")([y, x])])
     y = keras.layers.Dense(units, activation="tanh", kernel_regularizer=regularizer, name="hidden")(y)
-    raw = keras.layers.Dense(scaled.size, kernel_regularizer=regularizer, dtype="float32", name="head")(y)
+    raw = head(y, scaled.size, regularizer=regularizer)
     return keras.Model(scaled.inputs, forecast_output(raw, scaled), name=name)

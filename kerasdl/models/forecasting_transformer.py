@@ -11,7 +11,7 @@ from keras import ops
 from kerasdl import layers, transformer_blocks
 from kerasdl.errors import InputError
 from kerasdl.models import inputs, transformer_inputs
-from kerasdl.models.forecasting_inputs import forecast_inputs, forecast_output, known_effects, target_steps
+from kerasdl.models.forecasting_inputs import forecast_inputs, forecast_output, head, known_effects, target_steps
 
 
 def transformer_forecaster(
@@ -24,6 +24,8 @@ def transformer_forecaster(
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     scaler: str = "window",
     statistics: np.ndarray | None = None,
+    season: int | None = None,
+    residual_scale: float = 1.0,
     patch_size: int | None = None,
     patch_stride: int | None = None,
     num_layers: int = 2,
@@ -56,7 +58,10 @@ def transformer_forecaster(
         scaler: How targets are scaled inside: "window", "standard", "robust", "log" or "none"; see
             `layers.ScaleSeries`.
         statistics: Centre and scale of each channel of each series, float32 (series, channels, 2); None for 0 and 1.
-        patch_size: Steps of a patch; None for 16, or for the whole window where it is shorter.
+        season: Steps after which targets repeat: what is forecast is the distance to the value a season before, so that
+            the first forecast is the seasonal naive one; 1 for the last value. None for neither.
+        residual_scale: How far values usually are from there, in units of the scaler: what the network counts in.
+        patch_size: Steps of a patch; None for 16, or for a quarter of the window where that is less.
         patch_stride: Steps from one patch to the next; None for half a patch. The first value is repeated in front
             where the patches do not fit, so that the last one ends with the window.
         num_layers: Number of blocks.
@@ -110,17 +115,21 @@ def transformer_forecaster(
         quantiles=quantiles,
         scaler=scaler,
         statistics=statistics,
+        season=season,
+        residual_scale=residual_scale,
     )
-    size = min(16, sequence_length) if patch_size is None else inputs.check_integer("patch_size", patch_size)
+    # A window that is one patch would leave the attention nothing to look at.
+    default = min(16, -(-sequence_length // 4))
+    size = default if patch_size is None else inputs.check_integer("patch_size", patch_size)
     stride = (size + 1) // 2 if patch_stride is None else inputs.check_integer("patch_stride", patch_stride)
     if not stride <= size <= sequence_length:
         raise InputError(
             "patch_size",
             received=f"{size} with patch_stride={stride} and sequence_length={sequence_length}",
             expected="patches no longer than the window, and no gaps between them",
-            mend=f"Try patch_size={min(16, sequence_length)} and patch_stride=None.",
+            mend=f"Try patch_size={default} and patch_stride=None.",
         )
-    x = _each_target(scaled.past, num_targets)
+    x = _each_target(scaled.features, num_targets)
     missing = -(sequence_length - size) % stride
     if missing:
         x = ops.concatenate([ops.repeat(x[:, :1], missing, axis=1), x], axis=1)
@@ -143,9 +152,7 @@ def transformer_forecaster(
     x = ops.reshape(x, (-1, num_targets, x.shape[2] * hidden_dim))
     if dropout:
         x = keras.layers.Dropout(dropout, name="head_dropout")(x)
-    x = keras.layers.Dense(
-        horizon * len(scaled.quantiles), kernel_regularizer=regularizer, dtype="float32", name="head"
-    )(x)
+    x = head(x, horizon * len(scaled.quantiles), regularizer=regularizer)
     raw = target_steps(x, scaled, name="head")
     raw = known_effects(raw, context, scaled, units=hidden_dim, regularizer=regularizer)
     return keras.Model(scaled.inputs, forecast_output(raw, scaled), name=name)
