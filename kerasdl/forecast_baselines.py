@@ -10,7 +10,7 @@ import numpy as np
 from kerasdl.forecast_metrics import forecast_metrics
 
 if TYPE_CHECKING:
-    from kerasdl.data.forecasting import ForecastDataset
+    from kerasdl.data.forecast_dataset import ForecastDataset
     from kerasdl.data.windows import Windows
 
 LAST, SEASONAL, DRIFT, LINEAR = "last value", "seasonal naive", "drift", "linear"
@@ -112,21 +112,21 @@ def forecast_baselines(dataset: ForecastDataset, levels: Sequence[float]) -> dic
 
     Reference: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, section 5.2, https://otexts.com/fpp3/
     """
-    train, validation, test = dataset.train, dataset.validation, dataset.test
+    train, validation, test = dataset.windows
     methods: dict[str, Callable[[Windows], np.ndarray]] = {LAST: last_value, SEASONAL: seasonal_naive, DRIFT: drift}
-    methods[LINEAR] = fit_linear(train)  # type: ignore[arg-type]
+    methods[LINEAR] = fit_linear(train)
     if dataset.layout.season == 1:
         del methods[SEASONAL]
     found = {}
     for name, method in methods.items():
-        errors = (validation.targets - method(validation)) / validation.scales[validation.number][:, None]  # type: ignore
+        errors = (validation.targets - method(validation)) / validation.scales[validation.number][:, None]
         offsets = np.nan_to_num(np.moveaxis(np.nanquantile(errors, levels, axis=0), 0, -1))
-        forecast, scales = method(test), test.scales[test.number]  # type: ignore
+        forecast, scales = method(test), test.scales[test.number]
         found[name] = forecast_metrics(
             test.targets,
             forecast,
             scales=scales,
-            last=test.last_values(),  # type: ignore[attr-defined]
+            last=test.last_values(),
             quantiles=forecast[..., None] + offsets * scales[:, None, :, None],
             levels=levels,
         )

@@ -85,9 +85,11 @@ class ForecastLayout:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> ForecastLayout:
         """Return the layout that `as_dict` described."""
-        columns = {key: tuple(value) if isinstance(value, list) else value for key, value in facts["columns"].items()}
-        others = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
-        return cls(**{**others, "columns": Columns(**columns)})
+
+        def tuples(of: Mapping[str, Any]) -> dict[str, Any]:
+            return {key: tuple(value) if isinstance(value, list) else value for key, value in of.items()}
+
+        return cls(**{**tuples(facts), "columns": Columns(**tuples(facts["columns"]))})
 
 
 def transformed(targets: Any, transform: str, xp: Any = np) -> Any:

@@ -6,7 +6,6 @@ Values that were not observed count nowhere. Arrays are (windows, horizon, targe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -50,7 +49,8 @@ def forecast_metrics(
         "mae": _mean(error),
         "rmse": float(np.sqrt(_mean(error**2))),
         "mase": _mean(error / scales[:, None]),
-        "smape": 200 * _mean(np.where(size > 0, error / np.maximum(size, TINY), np.where(np.isfinite(error), 0.0, np.nan))),
+        # Nothing foretold and nothing come is no error.
+        "smape": 200 * _mean(error / np.maximum(size, TINY)),
         "direction_accuracy": _mean(np.where(np.isnan(moved), np.nan, moved == said)),
     }
     if quantiles is not None:
@@ -167,5 +167,3 @@ def calibration_factors(
 def interval_name(levels: Sequence[float]) -> str:
     """Return how the interval between the outer levels is called, such as "80 %"."""
     return f"{100 * (levels[-1] - levels[0]):g} %"
-
-

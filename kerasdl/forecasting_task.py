@@ -14,8 +14,7 @@ from kerasdl.forecast_layout import ForecastLayout
 if TYPE_CHECKING:
     import keras
 
-    from kerasdl.data.forecasting import ForecastDataset
-    from kerasdl.data.windows import Windows
+    from kerasdl.data.forecast_dataset import ForecastDataset
     from kerasdl.export import Forecaster
 
 # Windows of the training split that the diagnosis looks at, and forecasts that the report draws.
@@ -62,17 +61,17 @@ class Forecasting:
         """Index of the level that is the point forecast."""
         return min(range(len(self.quantiles)), key=lambda index: abs(self.quantiles[index] - 0.5))
 
-    def examples(self, split: Windows) -> Windows:
+    def examples(self, split: Any) -> Any:
         """Return the windows of a split as the model takes them."""
         return split.told(numbered=self.layout.numbered)
 
-    def forecasts(self, model: keras.Model, windows: Windows, *, batch_size: int) -> np.ndarray:
+    def forecasts(self, model: keras.Model, windows: Any, *, batch_size: int) -> np.ndarray:
         """Return the quantiles that the model foretells for each window, (windows, horizon, targets, levels)."""
         from kerasdl.measuring import predict_batches
 
         return predict_batches(model, self.examples(windows), batch_size=batch_size)
 
-    def measure(self, model: keras.Model, split: Windows, *, batch_size: int) -> dict[str, float]:
+    def measure(self, model: keras.Model, split: Any, *, batch_size: int) -> dict[str, float]:
         """Return the metrics of the model on a split: see :func:`kerasdl.forecast_metrics.forecast_metrics`.
 
         Beside them "skill", one minus the error over that of the last value, and "p_value", the chance of as good a
@@ -91,9 +90,7 @@ class Forecasting:
         ratio, p_value = (against[forecast_baselines.LAST][name] for name in ("error_ratio", "p_value"))
         return metrics | {"skill": 1 - ratio, "p_value": p_value}
 
-    def _against(
-        self, windows: Windows, forecast: np.ndarray, names: set[str]
-    ) -> dict[str, dict[str, float]]:
+    def _against(self, windows: Any, forecast: np.ndarray, names: set[str]) -> dict[str, dict[str, float]]:
         """Return for each naive forecast the ratio of the errors and the p value of the test of being better."""
         naive = {forecast_baselines.LAST: forecast_baselines.last_value}
         if self.layout.season > 1:
@@ -108,7 +105,7 @@ class Forecasting:
             found[name] = {"error_ratio": ratio, "p_value": test["p_value"]}
         return found
 
-    def calibrate(self, model: keras.Model, windows: Windows, *, batch_size: int) -> None:
+    def calibrate(self, model: keras.Model, windows: Any, *, batch_size: int) -> None:
         """Make the model's quantiles hold on windows that it did not learn from as often as they say."""
         if len(self.quantiles) == 1:
             return
@@ -120,14 +117,14 @@ class Forecasting:
         factors = forecast_metrics.calibration_factors(truth, quantiles, self.quantiles, middle=self.middle)
         layer.factors.assign(factors)
 
-    def baselines(self, dataset: ForecastDataset) -> dict[str, dict[str, float]]:
+    def baselines(self, dataset: Any) -> dict[str, dict[str, float]]:
         """Return what naive forecasts and a linear one reach, see :mod:`kerasdl.forecast_baselines`."""
         return forecast_baselines.forecast_baselines(dataset, self.quantiles)
 
     def diagnose(
         self,
         model: keras.Model,
-        dataset: ForecastDataset,
+        dataset: Any,
         *,
         history: Mapping[str, Sequence[float]],
         config: Mapping[str, Any],
@@ -136,14 +133,13 @@ class Forecasting:
         from kerasdl.diagnostics import diagnose_forecaster
 
         size = config["batch_size"]
-        train: Any = dataset.train
+        train, test = dataset.train, dataset.test
         some = train.taken(np.unique(np.linspace(0, len(train) - 1, min(len(train), SAMPLE)).astype(int)))
         skills = []
         for windows in (some, dataset.validation):
             forecast = self.forecasts(model, windows, batch_size=size)[..., self.middle]
             against = self._against(windows, forecast, {forecast_baselines.LAST})
             skills.append(1 - against[forecast_baselines.LAST]["error_ratio"])
-        test: Any = dataset.test
         quantiles = self.forecasts(model, test, batch_size=size)
         forecast, last = quantiles[..., self.middle], test.last_values()[:, None]
         moved = float(np.nanstd(test.targets - last))
@@ -158,7 +154,7 @@ class Forecasting:
         several = len(self.quantiles) > 1
         return diagnose_forecaster(
             history=history,
-            config=config | {"frequency": self.layout.frequency},
+            config={**config, "frequency": self.layout.frequency},
             against=self._against(test, forecast, {forecast_baselines.LAST, forecast_baselines.SEASONAL}),
             movement=float((forecast - last).std()) / moved if moved else 0.0,
             train_skill=skills[0],
@@ -168,7 +164,7 @@ class Forecasting:
             independent=max(1, len(np.unique(test.time)) // self.layout.horizon),
         )
 
-    def report(self, model: keras.Model, split: Windows, *, batch_size: int) -> dict[str, Any]:
+    def report(self, model: keras.Model, split: Any, *, batch_size: int) -> dict[str, Any]:
         """Return what the report shows: some forecasts of the split as pictures."""
         from kerasdl.diagnostics import forecast_picture
 
@@ -207,7 +203,7 @@ class Forecasting:
 
         return Forecaster(model, self.layout, quantiles=self.quantiles)
 
-    def load_split(self, data: Any) -> Windows:
+    def load_split(self, data: Any) -> Any:
         """Load other series, all windows of them, scaled in measures as those of the training were."""
         from kerasdl.data.forecasting import load_windows
 

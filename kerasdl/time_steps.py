@@ -64,7 +64,7 @@ def infer_frequency(series: Sequence[RawSeries]) -> str:
     steps = np.concatenate([np.diff(time.as_unit("s").asi8) for time in times])
     sizes, counts = np.unique(steps, return_counts=True)
     usual = int(sizes[counts.argmax()])
-    if usual == DAY and all((time.dayofweek < 5).all() for time in times) and len(longest) > 10:
+    if usual == DAY and all((time.day_of_week < 5).all() for time in times) and len(longest) > 10:
         return ROWS
     if 27 * DAY < usual < 367 * DAY:
         local = longest
@@ -72,8 +72,8 @@ def infer_frequency(series: Sequence[RawSeries]) -> str:
         months = np.diff(local.year * 12 + local.month)
         if len(months) and (len(days) == 1 or ends):
             size = int(np.bincount(months).argmax())
-            kind = "ME" if ends else "MS"
-            return kind if size == 1 else {3: "QE" if ends else "QS", 12: "YE" if ends else "YS"}.get(size, f"{size}{kind}")
+            kind = "E" if ends else "S"
+            return {1: f"M{kind}", 3: f"Q{kind}", 12: f"Y{kind}"}.get(size, f"{size}M{kind}")
     missing = 1 - len(steps) / max(1.0, steps.sum() / usual)
     uneven = float((steps % usual != 0).mean())
     if uneven or missing > MOST_MISSING:
@@ -106,7 +106,7 @@ def season_of(frequency: str) -> int:
 def _months(frequency: str) -> int:
     """Return how many months a step has, 0 for steps of fixed length."""
     offset = check_frequency(frequency)
-    return MONTHS.get(offset.name.split("-")[0], 0) * offset.n
+    return MONTHS.get(offset.rule_code.split("-")[0], 0) * offset.n
 
 
 def step_seconds(frequency: str) -> float | None:

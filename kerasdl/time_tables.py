@@ -1,7 +1,7 @@
 """Tables of values over time: which column is what, and each series in it, in the order of time.
 
-Used where a forecaster learns and where it answers, so it stands on pandas and nothing of the kit. Steps between the rows
-are made even by :mod:`kerasdl.time_steps`.
+Used where a forecaster learns and where it answers, so it stands on pandas and nothing of the kit. Steps between the
+rows are made even by :mod:`kerasdl.time_steps`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,10 @@ def read_table(data: Any, *, what: str = "data") -> pd.DataFrame:
             return pd.DataFrame(dict(data))
         except ValueError as error:
             raise InputError(
-                what, received=f"columns that do not fit ({error})", expected="columns of one length", mend="Check them."
+                what,
+                received=f"columns that do not fit ({error})",
+                expected="columns of one length",
+                mend="Check them.",
             ) from None
     if isinstance(data, (list, tuple)) and data and all(np.ndim(item) == 1 for item in data):
         parts = [pd.DataFrame({"series": str(index), "value": np.asarray(item)}) for index, item in enumerate(data)]
@@ -105,7 +108,7 @@ def read_table(data: Any, *, what: str = "data") -> pd.DataFrame:
         )
     if values.ndim == 1:
         return pd.DataFrame({"value": values})
-    return pd.DataFrame(values, columns=[f"value_{index}" for index in range(values.shape[1])])
+    return pd.DataFrame({f"value_{index}": column for index, column in enumerate(values.T)})
 
 
 def _read_file(path: Path) -> pd.DataFrame:
@@ -149,7 +152,10 @@ def choose_columns(table: pd.DataFrame, asked: Mapping[str, Any]) -> Columns:
         for name in wanted:
             if name not in names:
                 raise InputError(
-                    keyword, received=repr(name), expected=f"one of the columns {_some(names)}", mend=nearest(name, names)
+                    keyword,
+                    received=repr(name),
+                    expected=f"one of the columns {_some(names)}",
+                    mend=nearest(name, names),
                 )
             if name in seen:
                 raise InputError(
@@ -246,7 +252,8 @@ def _numbers(table: pd.DataFrame, name: str) -> np.ndarray:
     if len(wrong):
         raise InputError(
             name,
-            received=f"{column.iloc[wrong[0]]!r} in row {wrong[0] + 1}" + (f" and {len(wrong) - 1} more" * (len(wrong) > 1)),
+            received=f"{column.iloc[wrong[0]]!r} in row {wrong[0] + 1}"
+            + (f" and {len(wrong) - 1} more" * (len(wrong) > 1)),
             expected="finite numbers, or nothing where a value is missing",
             mend="Correct them, or leave the cells empty.",
         )
@@ -259,7 +266,9 @@ def _times(table: pd.DataFrame, name: str) -> pd.DatetimeIndex:
     column = table[name]
     if column.isna().any():
         row = int(np.flatnonzero(column.isna().to_numpy())[0])
-        raise InputError(name, received=f"no time in row {row + 1}", expected="a time in each row", mend="Drop the row.")
+        raise InputError(
+            name, received=f"no time in row {row + 1}", expected="a time in each row", mend="Drop the row."
+        )
     if column.dtype.kind in "iuf":
         raise InputError(
             name,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import kerasdl
 from kerasdl import checks, configuration, keywords
-from kerasdl.data.forecasting import backtest_folds
 
 if TYPE_CHECKING:
     import keras
@@ -63,7 +62,7 @@ def train(
     dropout: float = 0.1,
     l1: float = 0.0,
     l2: float = 0.0,
-    epochs: int = 20,
+    epochs: int = 10,
     batch_size: int = 64,
     optimizer: str | Mapping[str, Any] | keras.optimizers.Optimizer = "adamw",
     learning_rate: float | None = None,
@@ -130,7 +129,7 @@ def train(
         epochs: Passes over the training windows.
         batch_size: Windows a step.
         optimizer: sgd, nesterov, adam, adamw, rmsprop, muon, or a Keras optimizer.
-        learning_rate: Highest learning rate; by default 0.001, for sgd and nesterov 0.05.
+        learning_rate: Highest learning rate; by default 0.001, for nlinear and dlinear 0.01, for sgd and nesterov 0.05.
         schedule: constant, cosine, one_cycle (the default), plateau, exponential, or a Keras schedule.
         weight_decay: Decoupled weight decay; by default 0.05 for adamw and muon, else 0.
         gradient_clip: Largest global norm of the gradients.
@@ -169,9 +168,7 @@ def train(
     dataset = kerasdl.data.load_forecasting(data, **configuration.matching(kerasdl.data.load_forecasting, arguments))
     arguments |= dataset.keywords
     statistics = kerasdl.data.fit_statistics(dataset, scaler)
-    task = kerasdl.Forecasting.of(
-        dataset, quantiles=quantiles, load=dataset.keywords, numbered=len(statistics) > 1
-    )
+    task = kerasdl.Forecasting.of(dataset, quantiles=quantiles, load=dataset.keywords, numbered=len(statistics) > 1)
     examples, held_out = task.examples(dataset.train), task.examples(dataset.validation)
     build_keywords = configuration.matching(build, arguments) | {
         "num_targets": dataset.layout.num_targets,
@@ -207,8 +204,8 @@ def train(
 def backtest(data: Any = "stocks", *, folds: int = 4, **arguments: Any) -> list[dict[str, Any]]:
     """Train anew at several origins in time, each on all that lies before, and measure on what comes next.
 
-    The test part of the time is cut into `folds` equal parts; the first fold tests on the first of them, the last on the
-    last. Validation is always what lies right before.
+    The test part of the time is cut into `folds` equal parts; the first fold tests on the first of them, the last on
+    the last. Validation is always what lies right before.
 
     Args:
         data: As for :func:`train`.
@@ -231,7 +228,7 @@ def backtest(data: Any = "stocks", *, folds: int = 4, **arguments: Any) -> list[
     resolved = resolve(data=data, **arguments)
     loaded = kerasdl.data.load_forecasting(data, **configuration.matching(kerasdl.data.load_forecasting, resolved))
     rows = []
-    for number, dataset in enumerate(backtest_folds(loaded, folds), start=1):
+    for number, dataset in enumerate(kerasdl.data.backtest_folds(loaded, folds), start=1):
         result = train(dataset, **{"verbose": 0, **arguments})
         begin, end = dataset.test_span
         rows.append({"fold": number, "begin": begin, "end": end, **result.metrics, "baselines": result.baselines})
@@ -270,6 +267,8 @@ def build(
     options = keywords.resolve_architecture(architecture, ARCHITECTURES, given)
     own = {name: value for name, value in options.items() if name in ARCHITECTURES[architecture]}
     shared: dict[str, Any] = {
+        "sequence_length": sequence_length,
+        "horizon": horizon,
         "num_targets": num_targets,
         "num_past": num_past,
         "num_known": num_known,
@@ -282,17 +281,16 @@ def build(
         "l1": l1,
         "l2": l2,
     }
-    sizes = (sequence_length, horizon)
     with kerasdl.training.precision_policy(precision):
         if architecture in ("nlinear", "dlinear"):
-            return kerasdl.models.linear_forecaster(*sizes, kind=architecture, **shared)
+            return kerasdl.models.linear_forecaster(kind=architecture, **shared)
         if architecture in CELLS:
-            return kerasdl.models.lstm_forecaster(*sizes, cell=architecture, **own, **shared)
+            return kerasdl.models.lstm_forecaster(cell=architecture, **own, **shared)
         if architecture == "tcn":
-            return kerasdl.models.temporal_cnn(*sizes, **own, **shared)
+            return kerasdl.models.temporal_cnn(**own, **shared)
         if architecture == "transformer":
-            return kerasdl.models.transformer_forecaster(*sizes, **own, **shared)
-        return kerasdl.models.sequence_to_sequence(*sizes, **own, **shared)
+            return kerasdl.models.transformer_forecaster(**own, **shared)
+        return kerasdl.models.sequence_to_sequence(**own, **shared)
 
 
 def resolve(**arguments: Any) -> dict[str, Any]:
@@ -305,6 +303,10 @@ def resolve(**arguments: Any) -> dict[str, Any]:
     for name in ("units", "filters"):
         if resolved[name] is not None:
             checks.integer(1, example=64)(name, resolved[name])
+    linear, given = resolved["architecture"] in ("nlinear", "dlinear"), arguments.get("learning_rate") is not None
+    if linear and not given and resolved["learning_rate"] == keywords.LEARNING_RATES["adamw"]:
+        # A single layer bears long steps, and needs them: its weights start at zero and end near one.
+        resolved["learning_rate"] *= 10
     options = {name: resolved[name] for name in OPTIONS}
     return resolved | keywords.resolve_architecture(resolved["architecture"], ARCHITECTURES, options)
 

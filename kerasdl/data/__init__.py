@@ -6,7 +6,9 @@ Importing this package costs NumPy only; TensorFlow and scikit-learn are importe
 from kerasdl.data.augmentation import make_augmentation, make_box_augmentation, resolve_policy
 from kerasdl.data.dataset import Dataset, Split
 from kerasdl.data.evaluation import class_weights, load_split
-from kerasdl.data.forecasting import ForecastDataset, choose_start, fit_statistics, load_forecasting
+from kerasdl.data.forecast_dataset import ForecastDataset, backtest_folds
+from kerasdl.data.forecast_statistics import choose_start, fit_statistics
+from kerasdl.data.forecasting import load_forecasting
 from kerasdl.data.loading import load, load_again
 from kerasdl.data.subwords import subword_table
 from kerasdl.data.vocabulary import Vocabulary
@@ -16,6 +18,7 @@ __all__ = [
     "ForecastDataset",
     "Split",
     "Vocabulary",
+    "backtest_folds",
     "choose_start",
     "class_weights",
     "fit_statistics",

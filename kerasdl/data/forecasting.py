@@ -1,20 +1,19 @@
-"""Series to forecast, of any source: read, made even, split in the order of time, measured on the training part alone."""
+"""Series to forecast, of any source: read, made even, split in the order of time."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import numbers
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kerasdl import time_steps, time_tables
-from kerasdl.data.dataset import IN_MEMORY, Dataset
+from kerasdl.data.dataset import IN_MEMORY
+from kerasdl.data.forecast_dataset import ForecastDataset, assemble
 from kerasdl.data.samples import FORECASTING_SAMPLES
 from kerasdl.data.windows import Windows
 from kerasdl.errors import InputError, check_choice, nearest
@@ -23,119 +22,6 @@ from kerasdl.time_steps import TimeSeries
 
 # Steps of raw values that windows look back by default: some seasons, and several times what is foretold.
 SHORTEST = 16
-SOME = 4_000
-"""Windows of the training part that are looked at where all would take long."""
-
-
-@dataclass(frozen=True, eq=False)
-class ForecastDataset(Dataset):
-    """A dataset of kind "forecasting": its splits are :class:`Windows`, in the order of time.
-
-    Args:
-        series: All series, whole.
-        layout: What a window is.
-        starts: Times, as the series have them, from which on there are validation targets, and test targets.
-        gap: Steps that are left out before each of these.
-        fractions: Of the time, for validation and for test, as :func:`load_forecasting` took them.
-    """
-
-    series: tuple[TimeSeries, ...]
-    layout: ForecastLayout
-    starts: tuple[int, int]
-    gap: int
-    fractions: tuple[float, float]
-
-    @property
-    def keywords(self) -> dict[str, Any]:
-        """The keywords of :func:`load_forecasting` as they were resolved."""
-        layout, columns = self.layout, self.layout.columns
-        return {
-            "target": list(columns.target),
-            "time_column": columns.time,
-            "series_column": columns.series,
-            "past_covariates": list(columns.past),
-            "known_covariates": list(columns.known),
-            "frequency": layout.frequency,
-            "timezone": layout.timezone,
-            "calendar": bool(layout.calendar),
-            "transform": layout.transform,
-            "horizon": layout.horizon,
-            "sequence_length": layout.sequence_length,
-            "season": layout.season,
-            "gap": self.gap,
-            "validation_fraction": self.fractions[0],
-            "test_fraction": self.fractions[1],
-        }
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Steps of a window and columns of raw values."""
-        return (self.layout.raw_length, len(self.layout.columns.values))
-
-    @property
-    def test_span(self) -> tuple[Any, Any]:
-        """First and last time that the test split foretells: `numpy.datetime64`, or step numbers without times."""
-        test: Any = self.test
-        series = [test.series[number] for number in test.number]
-        first = min(each.clock[origin] for each, origin in zip(series, test.origin, strict=True))
-        ends = test.origin + self.layout.horizon - 1
-        last = max(each.clock[end] for each, end in zip(series, ends, strict=True))
-        if self.layout.columns.time is None:
-            return int(first), int(last)
-        return np.datetime64(int(first), "s"), np.datetime64(int(last), "s")
-
-    @property
-    def train_ends(self) -> tuple[int, ...]:
-        """For each series, the first step that is not for training."""
-        return tuple(end for _, end in self.train.ranges)  # type: ignore[attr-defined]
-
-    @functools.cached_property
-    def scales(self) -> np.ndarray:
-        """For each series and target how far training values are from those a season before, (series, targets).
-
-        The denominator of the mean absolute scaled error; where it would be 0 or unknown, 1.
-
-        Hyndman and Koehler, Another look at measures of forecast accuracy, 2006, doi:10.1016/j.ijforecast.2006.03.001
-        """
-        return _scales(self.series, self.train, self.layout)
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """The SHA-256 of the layout, of all series and of where the splits lie, in hex."""
-        digest = hashlib.sha256(repr((self.layout, self.starts, self.gap)).encode())
-        for each in self.series:
-            digest.update(repr((each.name, each.values.shape)).encode())
-            for array in (each.time, each.clock, each.values):
-                digest.update(array.tobytes())
-        return digest.hexdigest()
-
-    def describe(self) -> str:
-        """Return what a person wants to know: series, steps, columns, what is missing, and how many windows there are."""
-        layout, columns = self.layout, self.layout.columns
-        lengths = [len(each) for each in self.series]
-        span = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else f"{lengths[0]}"
-        missing = sum(int(np.isnan(each.values[:, : layout.num_targets]).sum()) for each in self.series)
-        total = sum(lengths) * layout.num_targets
-        what = "" if layout.transform == "none" else f"{layout.transform.replace('_', ' ')} of "
-        lines = [
-            f"{self.name}: {len(self.series)} series of {span} steps ({layout.frequency}), {self._span()}; forecasts "
-            f"{what}{', '.join(columns.target)} for the next {layout.horizon} from the last {layout.sequence_length}"
-            + (f"; {missing} of {total} values missing, filled from before" if missing else "")
-        ]
-        if columns.past or columns.known or layout.calendar:
-            named = {86_400: "day", 604_800: "week", 31_556_952: "year"}
-            calendar = [f"time of {named[period]}" for period in layout.calendar]
-            lines.append(f"covariates: {', '.join([*columns.past, *columns.known, *calendar])}")
-        counts = ", ".join(f"{name} {len(split)}" for name, split in self.splits.items())
-        return "\n".join([*lines, f"windows: {counts}; {self.gap} steps left out between the splits"])
-
-    def _span(self) -> str:
-        first, last = min(each.time[0] for each in self.series), max(each.time[-1] for each in self.series)
-        if self.layout.columns.time is None:
-            return "without times"
-        unit = "D" if self.layout.frequency == time_steps.ROWS or self.layout.step >= time_steps.DAY else "m"
-        begin, end = (np.datetime64(int(time), "s").astype(f"datetime64[{unit}]") for time in (first, last))
-        return f"{begin} to {end}"
 
 
 def load_forecasting(
@@ -246,101 +132,7 @@ def load_forecasting(
     )
 
 
-def assemble(
-    name: str,
-    source: str,
-    series: tuple[TimeSeries, ...],
-    layout: ForecastLayout,
-    *,
-    starts: tuple[int, int],
-    gap: int,
-    fractions: tuple[float, float],
-    end: int | None = None,
-) -> ForecastDataset:
-    """Return the dataset whose validation and test targets begin at some times.
-
-    Args:
-        name: Of the dataset.
-        source: How to load it again.
-        series: All series.
-        layout: What a window is.
-        starts: Times of the first validation and the first test target.
-        gap: Steps left out before each.
-        fractions: Recorded.
-        end: Time after the last test target; None for the end of the series.
-
-    Raises:
-        InputError: For a split without windows, and for training values that are all the same.
-    """
-    ranges: dict[str, list[tuple[int, int]]] = {"train": [], "validation": [], "test": []}
-    for each in series:
-        validation, test = (int(np.searchsorted(each.time, start)) for start in starts)
-        last = len(each) if end is None else int(np.searchsorted(each.time, end))
-        ranges["train"].append((0, max(0, validation - gap)))
-        ranges["validation"].append((validation, max(validation, test - gap)))
-        ranges["test"].append((test, last))
-    splits = {split: Windows(series, layout, found) for split, found in ranges.items()}
-    for split, windows in splits.items():
-        if not len(windows):
-            longest = max(map(len, series))
-            raise InputError(
-                name,
-                received=f"{longest} steps in the longest series, and no window in the {split} split",
-                expected=f"in each split at least one window that foretells {layout.horizon} steps from "
-                f"{layout.raw_length}, with {gap} steps left out between the splits",
-                mend="Bring longer series, or pass a smaller sequence_length, horizon or gap.",
-            )
-    _refuse_constant(name, splits["train"])
-    scales = _scales(series, splits["train"], layout)
-    splits = {split: Windows(series, layout, found, scales=scales) for split, found in ranges.items()}
-    return ForecastDataset(
-        name=name,
-        kind="forecasting",
-        class_names=(),
-        source=source,
-        series=series,
-        layout=layout,
-        starts=starts,
-        gap=gap,
-        fractions=fractions,
-        **splits,  # type: ignore[arg-type]
-    )
-
-
-def backtest_folds(dataset: ForecastDataset, folds: int) -> list[ForecastDataset]:
-    """Cut the time of the test split into equal parts, and return for each a dataset that ends with it.
-
-    The validation split of each is as long as that of the dataset and lies right before its test split; all that lies
-    before is for training.
-
-    Args:
-        dataset: The data.
-        folds: How many.
-
-    Raises:
-        InputError: For parts that are too short for a window.
-    """
-    times = np.unique(np.concatenate([each.time for each in dataset.series]))
-    validation, test = (int(np.searchsorted(times, start)) for start in dataset.starts)
-    edges = np.linspace(test, len(times), folds + 1).round().astype(int)
-    found = []
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
-        found.append(
-            assemble(
-                dataset.name,
-                dataset.source,
-                dataset.series,
-                dataset.layout,
-                starts=(int(times[begin - (test - validation)]), int(times[begin])),
-                gap=dataset.gap,
-                fractions=dataset.fractions,
-                end=int(times[end]) if end < len(times) else None,
-            )
-        )
-    return found
-
-
-def load_windows(data: Any, layout: ForecastLayout, scales: np.ndarray) -> Windows:
+def load_windows(data: Any, layout: ForecastLayout, scales: np.ndarray) -> Any:
     """Load series to measure a forecaster on: the test windows of a dataset, else all windows of the series.
 
     Args:
@@ -352,7 +144,7 @@ def load_windows(data: Any, layout: ForecastLayout, scales: np.ndarray) -> Windo
         InputError: As `load_forecasting` does, for series that the training did not have, and for no window.
     """
     if isinstance(data, ForecastDataset):
-        return data.test  # type: ignore[return-value]
+        return data.test
     name, _, table = _find(data)
     raw = {each.name: each for each in time_tables.split_series(table, layout.columns, timezone=layout.timezone)}
     unknown = sorted(set(raw) - set(layout.series))
@@ -379,99 +171,6 @@ def load_windows(data: Any, layout: ForecastLayout, scales: np.ndarray) -> Windo
             mend="Bring longer series.",
         )
     return windows
-
-
-def fit_statistics(dataset: ForecastDataset, scaler: str) -> np.ndarray:
-    """Return the centre and the scale of each series and channel, of the training part alone.
-
-    Args:
-        dataset: The data.
-        scaler: "standard" for mean and standard deviation, "robust" for median and interquartile range over 1.349,
-            "log" for the former of the targets' logarithms; with "window" and "none" those of the targets are not used.
-
-    Returns:
-        float32 (series, channels, 2), channels in the order of the model's input "past"; a single row where all series
-        share theirs, which they do unless the targets' are used.
-
-    Raises:
-        InputError: For logarithms of values that are not above 0.
-    """
-    layout, train = dataset.layout, dataset.train
-    own = scaler in ("standard", "robust", "log")
-    found = []
-    for number, (each, end) in enumerate(zip(dataset.series, dataset.train_ends, strict=True)):
-        values = np.concatenate([train.history(number), each.values[:, layout.num_targets :]], axis=-1)[:end]  # type: ignore[attr-defined]
-        values = values.astype(np.float64)
-        if scaler == "log":
-            if (values[:, : layout.num_targets] <= 0).any():
-                raise InputError(
-                    "scaler",
-                    received=f"'log', and values down to {np.nanmin(values[:, : layout.num_targets]):g}",
-                    expected="targets above 0",
-                    mend="Pass scaler='robust'.",
-                )
-            values[:, : layout.num_targets] = np.log(values[:, : layout.num_targets])
-        found.append(values)
-    groups = found if own else [np.concatenate(found)]
-    statistics = np.stack([_statistics(values, robust=scaler == "robust") for values in groups])
-    if not own:
-        # What is little for one series may be much for another: none is to count as noise beside a larger one.
-        each = np.stack([_statistics(values[:, : layout.num_targets], robust=False) for values in found])
-        statistics[0, : layout.num_targets, 1] = each[..., 1].min(axis=0)
-    # Sines and cosines are of the right size as they are.
-    waves = np.tile(np.array([0.0, 1.0]), (len(groups), 2 * len(layout.calendar), 1))
-    return np.concatenate([statistics, waves], axis=1).astype(np.float32)
-
-
-def choose_start(dataset: ForecastDataset, statistics: np.ndarray, scaler: str) -> dict[str, Any]:
-    """Return what a forecast is best started from, as the training part tells, and how far from it values are.
-
-    Args:
-        dataset: The data.
-        statistics: Of :func:`fit_statistics`.
-        scaler: As for it.
-
-    Returns:
-        "season": the dataset's, or 1 for the last value, whichever is nearer to what came; "residual_scale": the
-        median distance in units of the scaler, of the targets together. Keywords of the forecasting builders.
-    """
-    train: Any = dataset.train
-    some = train.taken(np.unique(np.linspace(0, len(train) - 1, min(len(train), SOME)).astype(int)))
-    inputs, truth = some.batch(np.arange(len(some)))
-    targets = dataset.layout.num_targets
-    past = inputs["past"][..., :targets].astype(np.float64)
-    if scaler == "window":
-        units = np.nanstd(past, axis=1)
-    elif scaler == "none":
-        units = np.ones((len(some), targets))
-    else:
-        rows = some.number if len(statistics) > 1 else np.zeros(len(some), int)
-        units = statistics[rows][:, :targets, 1].astype(np.float64)
-        if scaler == "log":
-            past, truth = np.log(past), np.log(truth)
-    steps = np.arange(dataset.layout.horizon)
-    found = {}
-    for season in sorted({1, min(dataset.layout.season, dataset.layout.sequence_length)}):
-        start = past[:, steps % season - season]
-        found[season] = np.abs(truth - start) / np.maximum(units, 1e-12 + 0.01 * np.nanmedian(units, axis=0))[:, None]
-    season = min(found, key=lambda each: np.nanmean(found[each]))
-    distance = float(np.nanmedian(found[season]))
-    return {"season": season, "residual_scale": distance if distance > 1e-6 else 1.0}
-
-
-def _statistics(values: np.ndarray, *, robust: bool) -> np.ndarray:
-    pairs = []
-    for column in values.T:
-        seen = column[np.isfinite(column)]
-        if not len(seen):
-            pairs.append((0.0, 1.0))
-            continue
-        low, middle, high = np.percentile(seen, [25, 50, 75])
-        centre, scale = (middle, (high - low) / 1.349) if robust else (seen.mean(), seen.std())
-        # More than half of the values alike leave nothing between the quartiles.
-        scale = scale or seen.std() or 1.0
-        pairs.append((centre, scale))
-    return np.array(pairs)
 
 
 def _find(data: Any) -> tuple[str, str, Any]:
@@ -518,29 +217,3 @@ def _starts(series: Sequence[TimeSeries], validation_fraction: float, test_fract
     validation = round(test * (1 - validation_fraction))
     last = len(times) - 1
     return int(times[min(validation, last)]), int(times[min(test, last)])
-
-
-def _refuse_constant(name: str, train: Windows) -> None:
-    ends = [end for _, end in train.ranges]
-    seen = [train.history(number)[:end] for number, end in enumerate(ends)]
-    varies = [np.nanmax(values, axis=0) > np.nanmin(values, axis=0) for values in seen if np.isfinite(values).any()]
-    if not np.any(varies):
-        raise InputError(
-            name,
-            received=f"training values that are all {float(np.nanmax(seen[0])):g}",
-            expected="values that change: there is nothing to forecast of a constant",
-            mend="Check the target column.",
-        )
-
-
-def _scales(series: Sequence[TimeSeries], train: Any, layout: ForecastLayout) -> np.ndarray:
-    rows = []
-    for number, (_, end) in enumerate(train.ranges):
-        values = train.history(number)[:end].astype(np.float64)
-        row = []
-        for column in values.T:
-            changes = np.abs(column[layout.season :] - column[: -layout.season])
-            changes = changes[np.isfinite(changes)]
-            row.append(float(changes.mean()) if len(changes) and changes.mean() > 0 else 1.0)
-        rows.append(row)
-    return np.array(rows)

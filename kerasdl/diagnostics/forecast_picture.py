@@ -74,5 +74,6 @@ def forecast_picture(
         f'<text x="{MARGIN}" y="{MARGIN - 12}">{high:.4g}</text>'
         f'<text x="{MARGIN}" y="{HEIGHT - MARGIN + 18}">{low:.4g} · {escape(begin)}</text>'
         f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - MARGIN + 18}" text-anchor="end">{escape(end)}</text></svg>'
-        f"<figcaption>Thin: seen, then what came; thick: forecast{interval}; dotted: the last value.</figcaption></figure>"
+        f"<figcaption>Thin: seen, then what came; thick: forecast{interval}; dotted: the last value.</figcaption>"
+        "</figure>"
     )

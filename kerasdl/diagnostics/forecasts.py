@@ -60,17 +60,15 @@ def diagnose_forecaster(
     return [finding for finding in found if finding is not None]
 
 
-def _naive(
-    against: Mapping[str, Mapping[str, float]], movement: float, config: Mapping[str, Any]
-) -> Finding | None:
+def _naive(against: Mapping[str, Mapping[str, float]], movement: float, config: Mapping[str, Any]) -> Finding | None:
     name = max(against, key=lambda each: against[each]["error_ratio"])
     ratio, p_value = against[name]["error_ratio"], against[name]["p_value"]
     if p_value < SIGNIFICANT and ratio < 1:
         return None
     evidence = {"error_ratio": ratio, "p_value": p_value, "movement_foretold": movement}
     advice = (
-        f"The forecast is not better than the naive one ({name}), as far as a Diebold-Mariano test can tell: what looks "
-        "like a good forecast in a picture is a copy of what came before."
+        f"The forecast is not better than the naive one ({name}), as far as a Diebold-Mariano test can tell: what "
+        "looks like a good forecast in a picture is a copy of what came before."
     )
     prices = config.get("transform") == "none" and config.get("frequency") == "rows"
     if not prices:

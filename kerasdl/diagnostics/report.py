@@ -37,7 +37,7 @@ svg text { fill: var(--ink); font-size: 12px; }
 .axis { stroke: var(--line); } .train { stroke: var(--train); }
 .validation { stroke: var(--validation); stroke-dasharray: 6 3; }
 .curve { fill: none; stroke-width: 2; } .best { stroke: var(--ink); stroke-dasharray: 2 3; }
-.seen, .truth { stroke: var(--ink); stroke-width: 1; } .naive { stroke: var(--ink); stroke-dasharray: 1 4; stroke-width: 1; }
+.seen, .truth, .naive { stroke: var(--ink); stroke-width: 1; } .naive { stroke-dasharray: 1 4; }
 .forecast { stroke: var(--train); } .band { fill: var(--train); opacity: .2; }
 """
 

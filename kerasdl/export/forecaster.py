@@ -45,9 +45,7 @@ class Forecaster:
     def predict_windows(self, windows: Mapping[str, Any]) -> Outputs:
         """Forecast from whole windows of raw values, by the names of :func:`kerasdl.forecast_layout.model_inputs`."""
         layout = self.layout
-        inputs = model_inputs(
-            layout, values=windows["values"], known=windows.get("known"), clock=windows.get("time")
-        )
+        inputs = model_inputs(layout, values=windows["values"], known=windows.get("known"), clock=windows.get("time"))
         if layout.numbered:
             numbers = {name: number for number, name in enumerate(layout.series)}
             inputs["series"] = np.array([numbers[name] for name in windows["series"]], np.int32)

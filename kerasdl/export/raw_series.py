@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,7 +126,8 @@ def _known_names(names: np.ndarray, known: Sequence[str]) -> np.ndarray:
 def _from_table(raw: Any, layout: ForecastLayout) -> tuple[dict[str, Any], Outputs]:
     table = time_tables.read_table(raw, what="raw")
     found = time_tables.split_series(table, layout.columns, timezone=layout.timezone, future=True)
-    targets, parts, told = layout.num_targets, [], {"series": [], "time": []}
+    targets, parts = layout.num_targets, []
+    told: dict[str, list[Any]] = {"series": [], "time": []}
     for each in found:
         even = time_steps.make_even(each, layout.frequency, timezone=layout.timezone)
         seen = np.flatnonzero(np.isfinite(even.values[:, :targets]).any(axis=1))

@@ -172,9 +172,7 @@ def _write(predictor: Predictor, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _prove(
-    predictor: Predictor, folder: Path, examples: Any, tolerance: float, *, count: int
-) -> dict[str, Any]:
+def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float, *, count: int) -> dict[str, Any]:
     exported = Exported(folder)
     worst, batches = 0.0, []
     for trial in predictor.trials(examples, tolerance=tolerance):

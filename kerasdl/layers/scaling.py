@@ -225,9 +225,7 @@ class CalibratedQuantiles(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the factors."""
-        self.factors = self.add_weight(
-            shape=input_shape[1:], initializer="ones", trainable=False, name="factors"
-        )
+        self.factors = self.add_weight(shape=input_shape[1:], initializer="ones", trainable=False, name="factors")
 
     def call(self, inputs: Any) -> Any:
         """Return a tensor of the shape of `inputs`, ascending along its last axis."""

@@ -42,8 +42,8 @@ class TrainingBatches:
     """The endless sequence of shuffled batches, all of one size; each epoch has its own permutation.
 
     Examples with `lengths` come in batches of similar length; those with `shifts`, the number of variants of each, in
-    another variant every epoch; those with `weights` count by these in the loss. Examples that do not fill a last batch are left out of that epoch; since every epoch
-    shuffles anew, all are seen.
+    another variant every epoch; those with `weights` count by these in the loss. Examples that do not fill a last batch
+    are left out of that epoch; since every epoch shuffles anew, all are seen.
 
     Args:
         examples: The training split.

@@ -118,7 +118,10 @@ def test_inputs_and_parameters(case: str) -> None:
     kinds = {name: (tuple(given.shape[1:]), given.dtype) for name, given in model.input.items()}
     assert kinds == {name: (x.shape[1:], str(x.dtype)) for name, x in batch(case).items()}
     assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == CASES[case][2]
-    assert [w.path.split("/")[-1] for w in model.non_trainable_weights if "seed" not in w.path] == ["statistics"]
+    assert [w.path.split("/")[-1] for w in model.non_trainable_weights if "seed" not in w.path] == [
+        "statistics",
+        "factors",
+    ]
 
 
 def test_every_weight_moves_in_three_steps(case: str) -> None:
