@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasdl import checks
+from kerasdl import checks, series_blocks
 from kerasdl.errors import InputError
 from kerasdl.models import inputs
 
@@ -51,7 +51,7 @@ def series_input(
     if length is None:
         # Not from one channel alone: a step that lacks only some values must not pass for padding.
         mask = ops.logical_not(ops.all(ops.isnan(series), axis=-1))
-        x = masked(x, mask)
+        x = series_blocks.masked(x, mask)
     # First the mean, then the scale: a product first would round what is small beside a large mean.
     if mean is not None:
         offset = [-value for value in _numbers("mean", mean, channels)]
@@ -59,12 +59,7 @@ def series_input(
     if scale is not None:
         factors = [1 / value for value in _numbers("scale", scale, channels)]
         x = keras.layers.Rescaling(factors, dtype="float32", name=f"{name}_scale")(x)
-    return series, masked(x, mask), mask
-
-
-def masked(x: keras.KerasTensor, mask: keras.KerasTensor | None) -> keras.KerasTensor:
-    """Return `x` (batch, length, features) with zeros where `mask` (batch, length) is false, as it is without one."""
-    return x if mask is None else ops.where(ops.expand_dims(mask, -1), x, ops.zeros_like(x))
+    return series, series_blocks.masked(x, mask), mask
 
 
 def check_series_shape(input_shape: Any) -> tuple[int | None, int]:
