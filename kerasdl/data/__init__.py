@@ -7,6 +7,8 @@ from kerasdl.data.augmentation import make_augmentation, make_box_augmentation, 
 from kerasdl.data.dataset import Dataset, Split
 from kerasdl.data.evaluation import class_weights, load_split
 from kerasdl.data.loading import load, load_again
+from kerasdl.data.series_examples import channel_statistics
+from kerasdl.data.series_files import read_unlabelled
 from kerasdl.data.subwords import subword_table
 from kerasdl.data.vocabulary import Vocabulary
 
@@ -14,12 +16,14 @@ __all__ = [
     "Dataset",
     "Split",
     "Vocabulary",
+    "channel_statistics",
     "class_weights",
     "load",
     "load_again",
     "load_split",
     "make_augmentation",
     "make_box_augmentation",
+    "read_unlabelled",
     "resolve_policy",
     "subword_table",
 ]

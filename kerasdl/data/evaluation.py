@@ -21,18 +21,21 @@ def load_split(
     *,
     kind: str = "images",
     class_names: Sequence[str] = (),
-    input_shape: tuple[int, ...] = (),
+    input_shape: tuple[Any, ...] = (),
     multi_label: bool = False,
+    missing: str | None = None,
 ) -> Split:
     """Load data to measure a model on: the source's test split if it has one, else all of it.
 
     Args:
         data: Data of any kind that :func:`kerasdl.data.load` takes.
-        kind: What the inputs are: "images", "text" or "language".
+        kind: What the inputs are: "images", "text", "series" or "language".
         class_names: The model's classes; none for a language. Labels are their names; integers without names are their
             indices, columns without names are in their order.
-        input_shape: Height, width and channels that all images are converted to; () for texts.
+        input_shape: Height, width and channels that all images are converted to; () for texts; length, None for any,
+            and channels that series must have.
         multi_label: Whether the model says of each class by itself whether it is there.
+        missing: What is done with values that are missing inside a series.
 
     Raises:
         InputError: When the data cannot be read or have labels that the model does not know.
@@ -52,7 +55,7 @@ def load_split(
         names: tuple[str, ...] | None = data.class_names
         inputs, labels = data.test.inputs, data.test.targets
     else:
-        found = find(data, kind=kind)
+        found = find(data, kind=kind, missing=missing)
         part = found.parts.get("test", found.parts["train"]).open(input_shape)
         labels, width = read_labels(part.labels, what="labels", noun=noun)
         inputs, names = materialise(part, np.arange(len(labels))), found.class_names
