@@ -15,7 +15,7 @@ WINDOW = 0.1
 """Share of the length that dynamic time warping may shift by; 10 % is the usual one."""
 LONGEST = 256
 """Time steps that series are shortened to for warping."""
-MOST_STEPS = 2_000_000_000
+MOST_STEPS = 500_000_000
 """Products of values that each of the two methods may take: some ten seconds on one core."""
 
 
@@ -51,7 +51,7 @@ def nearest_neighbours(dataset: Dataset, *, most_steps: int = MOST_STEPS) -> dic
         cost = steps * len(mean) * (2 * window + 1)
         known, asked = _samples(dataset, most_steps // cost)
         tables = [table([splits[split].inputs[index] for split, index in indices], steps) for indices in (known, asked)]
-        nearest = (warped if name == "DTW" else straight)(*tables, **({"window": window} if window else {}))
+        nearest = warped(*tables, window=window) if window else straight(*tables)
         targets = [np.array([splits[split].targets[index] for split, index in indices]) for indices in (known, asked)]
         label = f"1 nearest neighbour, {name}" + (f" within {WINDOW:.0%}" if name == "DTW" else "")
         total = len(dataset.train) + len(dataset.validation)

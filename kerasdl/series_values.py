@@ -156,7 +156,7 @@ def check_channels(series: Sequence[np.ndarray], named: Callable[[int], str]) ->
     return channels
 
 
-def padded(series: Sequence[np.ndarray], length: int | None = None) -> np.ndarray:
+def padded(series: Any, length: int | None = None) -> np.ndarray:
     """Return series as float32 (count, longest, channels), padded on the right by NaN.
 
     Args:

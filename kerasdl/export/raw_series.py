@@ -56,7 +56,7 @@ def _batches(series: list[np.ndarray], order: np.ndarray) -> list[list[int]]:
     return batches
 
 
-def as_raw_series(raw: Any, *, input_shape: Sequence[int | None], missing: str) -> list[np.ndarray]:
+def as_raw_series(raw: Any, *, input_shape: Sequence[int | None], missing: str, what: str = "raw") -> list[np.ndarray]:
     """Return one series or many as float32 arrays (length, channels), or refuse what is none.
 
     Args:
@@ -64,13 +64,14 @@ def as_raw_series(raw: Any, *, input_shape: Sequence[int | None], missing: str) 
             of one channel also (count, length); or a list of such series, of any lengths. NaN at the end is padding.
         input_shape: Length, None for any, and channels that the model takes.
         missing: "refuse" or "interpolate" values that are missing inside a series.
+        what: How messages name them.
     """
     length, channels = input_shape
-    series = as_series([raw] if _is_one(raw, channels) else raw, what="raw", missing=missing)
+    series = as_series([raw] if _is_one(raw, channels) else raw, what=what, missing=missing)
     for index, one in enumerate(series):
         if one.shape[1] != channels or (length is not None and len(one) != length):
             raise InputError(
-                f"raw, index {index}",
+                f"{what}, index {index}",
                 received=f"a series of {len(one)} time steps and {one.shape[1]} channels",
                 expected=f"{'any number of' if length is None else length} time steps of {channels} channels",
                 mend="Bring series as the model was trained on.",
