@@ -158,7 +158,7 @@ def train(
 
     dataset = kerasdl.data.load(data, kind="series", num_classes=num_classes, missing=missing)
     weights = kerasdl.data.class_weights(dataset, class_weight)
-    arguments |= _lengths(dataset, arguments)
+    arguments |= lengths(dataset, arguments)
     task = kerasdl.SeriesClassification.of(dataset, missing=missing)
     examples, held_out = task.examples(dataset.train), task.examples(dataset.validation)
     ways = targets.loss_and_encoding(dataset, label_smoothing=label_smoothing)
@@ -186,7 +186,7 @@ def train(
     )
 
 
-def _lengths(dataset: Dataset, arguments: Mapping[str, Any]) -> dict[str, int]:
+def lengths(dataset: Dataset, arguments: Mapping[str, Any]) -> dict[str, int]:
     """Return the batch size and the epochs, those that are not given by the number of training series."""
     count = len(dataset.train)
     size = arguments["batch_size"] or (16 if count < SMALL else 64)

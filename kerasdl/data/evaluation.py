@@ -13,7 +13,7 @@ from kerasdl.data.kinds import KINDS
 from kerasdl.data.labels import EXPECTED, as_rows, read_labels
 from kerasdl.data.sources import find
 from kerasdl.data.splitting import materialise
-from kerasdl.errors import InputError, nearest
+from kerasdl.errors import InputError, nearest, plural
 
 
 def load_split(
@@ -73,7 +73,7 @@ def load_split(
             "labels",
             received="rows with several classes, or none",
             expected=f"one label per {noun}, which is all that the model knows: {EXPECTED}",
-            mend=f"Measure it on {noun}s of one class each.",
+            mend=f"Measure it on {plural(noun)} of one class each.",
         )
     if names is not None and labels.dtype.kind == "i":
         labels = np.array(names)[labels]
@@ -127,8 +127,8 @@ def class_weights(dataset: Dataset, weights: str | Mapping[str, float] | None) -
         raise InputError(
             "class_weight",
             received=repr(weights),
-            expected=f"none: {noun}s of {dataset.name} may have several classes, and a weight is given to a whole "
-            f"{noun}",
+            expected=f"none: {plural(noun)} of {dataset.name} may have several classes, and a weight is given to a "
+            f"whole {noun}",
             mend="Leave class_weight out.",
         )
     if isinstance(weights, str):

@@ -15,7 +15,7 @@ from kerasdl import series_values
 from kerasdl.data.cache import ImageWriter
 from kerasdl.data.dataset import CHUNK, Dataset, Split
 from kerasdl.data.labels import encode_labels, read_labels
-from kerasdl.errors import InputError
+from kerasdl.errors import InputError, plural
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,15 @@ def _refuse_constant(inputs: np.ndarray, name: str, noun: str) -> None:
             if (inputs[start : start + CHUNK] != inputs[0]).any():
                 return
     mend = "Look at some of them."
-    received = f"{len(inputs)} training {noun}s that are all the same"
+    received = f"{len(inputs)} training {plural(noun)} that are all the same"
     if inputs.dtype.kind == "u":
         received += f", with values from {inputs[0].min()} to {inputs[0].max()}"
         mend = "Look at some of them; a conversion that rounded [0, 1] down to 0 is a common cause."
     raise InputError(
-        name, received=received, expected=f"{noun}s that differ: nothing can be learned from a constant", mend=mend
+        name,
+        received=received,
+        expected=f"{plural(noun)} that differ: nothing can be learned from a constant",
+        mend=mend,
     )
 
 
