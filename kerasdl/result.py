@@ -109,7 +109,8 @@ class Result:
 
         Args:
             raw: One input or many. Images: uint8 arrays of any size, paths, encoded bytes, or a list of these. Texts: a
-                string or a list of strings.
+                string or a list of strings. Series: numbers of shape (length, channels), or (count, length, channels),
+                or a list of arrays of different lengths.
 
         Returns:
             Of a classifier "scores": float32 (count, classes), each row sums to 1; "label": the best class's name,

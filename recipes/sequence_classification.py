@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
     from kerasdl.data import Dataset
 
-# What each architecture can be told beyond what all can, and its default here.
+# What each architecture can be told beyond what all can, and its default here. Half the published channels of an FCN:
+# a quarter of the time, which little data does not miss.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "fcn": {"filters": (128, 256, 128)},
+    "fcn": {"filters": (64, 128, 64)},
     "resnet": {"filters": (64, 128, 128)},
     "inception_time": {"num_layers": 6, "filters": 32},
     "lstm": {"num_layers": 2, "units": 64},
-    "lstm_fcn": {"units": 64, "filters": (128, 256, 128)},
+    "lstm_fcn": {"units": 64, "filters": (64, 128, 64)},
     "transformer": {"num_layers": 2, "num_heads": 4, "hidden_dim": 64, "patch_size": 4},
 }
 BUILDERS = {
@@ -40,7 +41,7 @@ BUILDERS = {
     "transformer": "series_transformer",
 }
 OPTIONS = ("num_layers", "num_heads", "hidden_dim", "units", "filters", "patch_size")
-STEPS = 1000
+STEPS = 600
 """Batches that a training has at least, by default: little data makes short epochs."""
 FEWEST_EPOCHS = 30
 SMALL = 1000
@@ -112,7 +113,7 @@ def train(
         augmentation: Random changes of training series: none, or some of jitter, scale, warp, crop.
         dropout: Share of features that are dropped in training, in [0, 1).
         l2: Weight of the sum of squared kernel values in the loss.
-        epochs: Passes over the training series; by default as many as make 1000 batches, at least 30.
+        epochs: Passes over the training series; by default as many as make 600 batches, at least 30.
         batch_size: Series a step; by default 16, and 64 from 1000 training series on.
         optimizer: sgd, nesterov, adam, adamw, rmsprop, muon, or a Keras optimizer.
         learning_rate: Highest learning rate; by default 0.001, for sgd and nesterov 0.05; auto runs a range test.

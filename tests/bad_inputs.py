@@ -235,7 +235,7 @@ FILES |= {
     "series: epochs 0": (all_of(), SERIES + "--epochs 0", ["epochs: received 0", "--epochs 20"]),
     "series: architecture": (all_of(), SERIES + "--architecture fnc", ["'fnc'", "Did you mean 'fcn'"]),
     "series: option": (all_of(), SERIES + "--units 8", ["units", "fcn has only filters"]),
-    "series: filters": (all_of(), SERIES + "--filters 8 8", ["received 2 numbers", "--filters 128 256 128"]),
+    "series: filters": (all_of(), SERIES + "--filters 8 8", ["received 2 numbers", "--filters 64 128 64"]),
     "series: augmentation": (all_of(), SERIES + "--augmentation flip", ["'flip'", "jitter"]),
     "series: missing": (all_of(), SERIES + "--missing drop", ["missing: received 'drop'", "interpolate"]),
     "series: name": (all_of(), SERIES + "gun_pont", ["'gun_pont'", "Did you mean 'gun_point'"]),

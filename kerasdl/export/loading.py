@@ -64,7 +64,7 @@ class Exported:
         """Call one signature on one batch.
 
         Args:
-            signature: "serving_default" for uint8 pixels or texts, "encoded" for whole image files.
+            signature: "serving_default" for uint8 pixels, texts or series, "encoded" for whole image files.
             batch: uint8 (count, height, width, channels), or an object array of bytes or texts (count,); a mapping
                 where a signature has several inputs.
 

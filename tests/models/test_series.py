@@ -77,7 +77,7 @@ def test_one_step_and_padding_only_give_finite_logits(case):
         assert np.isfinite(logits(trained(case), series)).all()
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["fcn", "inception_time"])
 def test_training_does_not_see_how_much_padding_there_is(case):
     builder, keywords = CASES[case]
     losses = []
