@@ -14,6 +14,8 @@ from kerasdl.errors import InputError, nearest
 from kerasdl.series_values import UNKNOWN, clean, numbers_in
 
 ID_NAMES = ("id", "series", "series_id", "case", "case_id", "sample", "sample_id", "group")
+# Not y: with x and z it is a channel.
+LABELS = tuple(name for name in LABEL_NAMES if name != "y")
 TIME_NAMES = ("time", "timestamp", "datetime", "date", "step", "t")
 
 Found = tuple[list[np.ndarray], list[str] | None]
@@ -81,11 +83,12 @@ def read_series_table(
     header = [name.strip() for name in rows[0][1]]
     wanted = {"label_column": label_column, "id_column": id_column, "time_column": time_column}
     if not any(wanted.values()) and all(_is_number(cell) for cell in header):
-        # The archive's own tables may end their rows early.
-        return _wide(path, ["label", *header[1:]], rows, Columns(0, None, None), missing)
+        # Rows may end early, the first too.
+        names = ["label", *(str(index) for index in range(1, max(len(cells) for _, cells in rows)))]
+        return _wide(path, names, rows, Columns(0, None, None), missing)
     _check_lengths(path, header, rows[1:])
     columns = Columns(
-        _find("label_column", label_column, LABEL_NAMES, header, path),
+        _find("label_column", label_column, LABELS, header, path),
         _find("id_column", id_column, ID_NAMES, header, path),
         _find("time_column", time_column, TIME_NAMES, header, path),
     )

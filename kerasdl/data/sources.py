@@ -119,6 +119,8 @@ def _find_path(given: Path, kind: Kind, columns: Mapping[str, str | None]) -> Fo
         raise InputError("data", received=f"{path}, which does not exist", expected=kind.expected, mend=mend)
     parts, class_names = _open_path(path, kind, columns)
     name = path.resolve().name if path.is_dir() else path.stem
+    if len(parts) > 1:
+        name = re.sub("_(train|test)$", "", name, flags=re.IGNORECASE)
     return Found(_safe(name), str(given), _same_shape(parts), class_names)
 
 

@@ -59,6 +59,7 @@ def test_a_pair_of_files_is_both_splits(given, tmp_path):
     assert dataset.counts == {"train": 10, "validation": 2, "test": 8}
     np.testing.assert_array_equal(dataset.test.inputs, X[12:])
     assert dataset.class_names == ("c0", "c1")
+    assert given == "folder" or dataset.name == "Toy"
 
 
 def test_a_single_file_is_split(tmp_path):
@@ -123,6 +124,10 @@ def test_rows_of_a_table_with_and_without_a_header(tmp_path):
     ours, theirs = load(tmp_path / "a.csv", kind="series"), load(tmp_path / "Toy_TRAIN.tsv", kind="series")
     assert ours.fingerprint == theirs.fingerprint
     assert ours.input_shape == (5, 1)
+    # The first row ends early.
+    (tmp_path / "b.tsv").write_text("\n".join(["0\t1\t2", *map("\t".join, rows)]))
+    lengths = [len(one) for one in everything(load(tmp_path / "b.tsv", kind="series"))[0]]
+    assert sorted(lengths) == [2, *[5] * 20]
 
 
 def test_shorter_rows_end_in_empty_cells(tmp_path):
