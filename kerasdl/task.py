@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TASKS = {
     "images": ("kerasdl.image_task", "ImageClassification"),
     "language": ("kerasdl.language_task", "LanguageModelling"),
+    "series": ("kerasdl.series_task", "SeriesClassification"),
     "text": ("kerasdl.text_task", "TextClassification"),
 }
 

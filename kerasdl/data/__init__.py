@@ -7,6 +7,9 @@ from kerasdl.data.augmentation import make_augmentation, make_box_augmentation, 
 from kerasdl.data.dataset import Dataset, Split
 from kerasdl.data.evaluation import class_weights, load_split
 from kerasdl.data.loading import load, load_again
+from kerasdl.data.series_augmentation import make_series_augmentation, resolve_series_augmentation
+from kerasdl.data.series_examples import channel_statistics
+from kerasdl.data.series_files import read_unlabelled
 from kerasdl.data.subwords import subword_table
 from kerasdl.data.vocabulary import Vocabulary
 
@@ -14,12 +17,16 @@ __all__ = [
     "Dataset",
     "Split",
     "Vocabulary",
+    "channel_statistics",
     "class_weights",
     "load",
     "load_again",
     "load_split",
     "make_augmentation",
     "make_box_augmentation",
+    "make_series_augmentation",
+    "read_unlabelled",
     "resolve_policy",
+    "resolve_series_augmentation",
     "subword_table",
 ]

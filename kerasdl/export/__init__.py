@@ -11,6 +11,7 @@ from kerasdl.export.loading import Exported, find_exported, load_exported, read_
 if TYPE_CHECKING:
     from kerasdl.export.image_classifier import ImageClassifier
     from kerasdl.export.saved_model import ParityError, Predictor, Trial, export
+    from kerasdl.export.series_classifier import SeriesClassifier
     from kerasdl.export.text_classifier import TextClassifier
     from kerasdl.export.text_generator import TextGenerator
 
@@ -18,6 +19,7 @@ _MODULE_OF = {
     "ImageClassifier": "image_classifier",
     "ParityError": "saved_model",
     "Predictor": "saved_model",
+    "SeriesClassifier": "series_classifier",
     "TextClassifier": "text_classifier",
     "TextGenerator": "text_generator",
     "Trial": "saved_model",
@@ -28,6 +30,7 @@ __all__ = [
     "ImageClassifier",
     "ParityError",
     "Predictor",
+    "SeriesClassifier",
     "TextClassifier",
     "TextGenerator",
     "Trial",

@@ -12,6 +12,7 @@ import numpy as np
 from kerasdl.errors import InputError, check_choice
 from kerasdl.export.outputs import DEFAULTS, Outputs
 from kerasdl.export.raw_images import predict_raw_images
+from kerasdl.export.raw_series import predict_raw_series
 from kerasdl.export.raw_texts import as_texts, predict_raw_texts
 
 # TensorFlow Serving leaves files in assets.extra alone.
@@ -88,8 +89,9 @@ class Exported:
         """Predict on raw inputs.
 
         Args:
-            raw: One input or many: images, see :func:`kerasdl.export.raw_images.predict_raw_images`, or texts, see
-                :func:`kerasdl.export.raw_texts.predict_raw_texts`.
+            raw: One input or many: images, see :func:`kerasdl.export.raw_images.predict_raw_images`, texts, see
+                :func:`kerasdl.export.raw_texts.predict_raw_texts`, or series, see
+                :func:`kerasdl.export.raw_series.as_raw_series`.
 
         Returns:
             "scores": float32 (count, classes); "label": object (count,); of a multi-label model also "present": bool
@@ -99,6 +101,13 @@ class Exported:
             return self.run("serving_default", as_texts(raw))
         if self.description.get("inputs") == "text":
             return predict_raw_texts(raw, on_texts=lambda batch: self.run("serving_default", batch))
+        if self.description.get("inputs") == "series":
+            return predict_raw_series(
+                raw,
+                input_shape=self.description["input_shape"],
+                missing=self.description["missing"],
+                on_series=lambda batch: self.run("serving_default", batch),
+            )
         return predict_raw_images(
             raw,
             channels=self.description.get("input_shape", (0, 0, 3))[2],

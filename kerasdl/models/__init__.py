@@ -13,6 +13,9 @@ from kerasdl.models.generator import Generator
 from kerasdl.models.mlp import mlp
 from kerasdl.models.pretrained import backbone_layers, classifier, features
 from kerasdl.models.residual import resnet, resnet9, resnet18, resnet34, resnet50
+from kerasdl.models.series_convolutional import fcn, time_series_resnet
+from kerasdl.models.series_inception import inception_time
+from kerasdl.models.series_mixed import lstm_fcn, series_transformer
 from kerasdl.models.text import text_cnn, text_lstm
 from kerasdl.models.transformer import (
     causal_transformer,
@@ -34,20 +37,25 @@ __all__ = [
     "classifier",
     "cnn",
     "efficientnet_lite0",
+    "fcn",
     "features",
     "generate_tokens",
     "gpt2_small",
     "gpt_small",
     "gpt_tiny",
+    "inception_time",
+    "lstm_fcn",
     "mlp",
     "resnet",
     "resnet18",
     "resnet34",
     "resnet50",
     "resnet9",
+    "series_transformer",
     "stream_tokens",
     "text_cnn",
     "text_lstm",
+    "time_series_resnet",
     "transformer_classifier",
     "transformer_classifier_small",
     "transformer_classifier_tiny",
