@@ -57,7 +57,8 @@ def loss(layer: Any, x: Any, states: list[Any], mask: Any, *, with_states: bool)
     total = 0.0
     for output in found:
         size = int(np.prod(output.shape))
-        total = total + ops.sum(ops.reshape(output, (-1,)) * np.cos(np.arange(size)).astype("float32"))
+        weights = ops.convert_to_tensor(np.cos(np.arange(size)), dtype="float32")
+        total = total + ops.sum(ops.reshape(output, (-1,)) * weights)
     return total, found
 
 
