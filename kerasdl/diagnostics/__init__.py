@@ -9,12 +9,14 @@ from kerasdl.diagnostics.attention import (
 )
 from kerasdl.diagnostics.attention_picture import attention_map, patch_map
 from kerasdl.diagnostics.curves import Finding, diagnose_classifier
+from kerasdl.diagnostics.kernels import Kernel, recurrent_kernels
 from kerasdl.diagnostics.language import diagnose_language_model
 from kerasdl.diagnostics.report import write_report
 from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
 
 __all__ = [
     "Finding",
+    "Kernel",
     "attention_map",
     "attention_rollout",
     "attention_table",
@@ -22,6 +24,7 @@ __all__ = [
     "diagnose_language_model",
     "patch_attention",
     "patch_map",
+    "recurrent_kernels",
     "sparsity",
     "sparsity_table",
     "stack_maps",

@@ -7,6 +7,7 @@ A layer is registered under the package name "kerasdl" (`keras.saving.register_k
 
 from kerasdl.layers.attention import AttentionWeights, SelfAttention
 from kerasdl.layers.cached_attention import CachedAttention
+from kerasdl.layers.lstm import LSTM
 from kerasdl.layers.sequence import ClassToken, PadLength, Positions
 from kerasdl.layers.subwords import SubwordEmbedding
 
@@ -14,6 +15,7 @@ __all__ = [
     "AttentionWeights",
     "CachedAttention",
     "ClassToken",
+    "LSTM",
     "PadLength",
     "Positions",
     "SelfAttention",

@@ -12,6 +12,7 @@ from kerasdl.models.generation import generate_tokens, stream_tokens
 from kerasdl.models.generator import Generator
 from kerasdl.models.mlp import mlp
 from kerasdl.models.pretrained import backbone_layers, classifier, features
+from kerasdl.models.recurrent import lstm_classifier
 from kerasdl.models.residual import resnet, resnet9, resnet18, resnet34, resnet50
 from kerasdl.models.series_convolutional import fcn, time_series_resnet
 from kerasdl.models.series_inception import inception_time
@@ -44,6 +45,7 @@ __all__ = [
     "gpt_small",
     "gpt_tiny",
     "inception_time",
+    "lstm_classifier",
     "lstm_fcn",
     "mlp",
     "resnet",

@@ -83,6 +83,19 @@ CASES = {
     "fcn": (models.fcn, (9, 2), {"filters": (4, 8), "kernel_sizes": (4, 3), "dropout": 0.2, **RAW}, 179),
     "time_series_resnet": (models.time_series_resnet, (9, 2), {"filters": (4, 4), "l2": 0.01, **RAW}, 527),
     "inception_time": (models.inception_time, (9, 2), {"filters": 2, "num_layers": 3, "kernel_sizes": (5, 2)}, 221),
+    "lstm_classifier": (models.lstm_classifier, (9, 2), {"units": (3,), **RAW}, 84),
+    "lstm_classifier deep": (
+        models.lstm_classifier,
+        (9, 2),
+        {"units": (3, 4), "bidirectional": True, "residual": True, "pooling": "max", "dropout": 0.1},
+        0,
+    ),
+    "lstm_classifier gru": (
+        models.lstm_classifier,
+        (7, 2),
+        {"units": (3, 3), "cell": "gru", "residual": True, "pooling": "mean"},
+        0,
+    ),
     "lstm_fcn": (models.lstm_fcn, (9, 2), {"units": 3, "filters": (4,), "kernel_sizes": (3,), **RAW}, 128),
     "series_transformer": (models.series_transformer, (9, 2), {**ATTENTION, **RAW}, 1859),
     "series_transformer learned": (
