@@ -220,6 +220,9 @@ def build(
     given |= {"filters": filters, "patch_size": patch_size}
     options = keywords.resolve_architecture(architecture, ARCHITECTURES, given)
     chosen = {name: options[name] for name in ARCHITECTURES[architecture]}
+    if architecture == "lstm":
+        # What all steps say counts, as the last ones alone learn slowly on long series.
+        chosen = {"units": (options["units"],) * options["num_layers"], "bidirectional": True, "pooling": "mean"}
     builder = getattr(kerasdl.models, BUILDERS[architecture])
     with kerasdl.training.precision_policy(precision):
         return builder(input_shape, num_classes, dropout=dropout, mean=mean, scale=scale, l2=l2, **chosen)
