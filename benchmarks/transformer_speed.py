@@ -14,19 +14,16 @@ threads that wait for each other after every operation, as PyTorch's do, suffer 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402 - TensorFlow reads the variable when it is imported
+import sides  # noqa: E402
 
 MODELS: dict[str, dict[str, Any]] = {
     "text": {
@@ -43,7 +40,6 @@ MODELS: dict[str, dict[str, Any]] = {
 MODELS = {name: {"kind": name, "num_heads": 4, "dropout": 0.1, **sizes} for name, sizes in MODELS.items()}
 WAYS = ("float32", "float32 compiled", "bfloat16", "bfloat16 compiled")
 SIDES = ("kerasdl", "PyTorch")
-THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def data(sizes: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -93,89 +89,25 @@ def kerasdl_step(
 
 
 def serve(side: str, name: str, answers: IO[str]) -> None:
-    """Be one side: for each line, the name of a way, train some steps in it and answer with the seconds of one."""
+    """Be one side in this process."""
     sizes = MODELS[name]
-    made: dict[str, Callable[[], Any]] = {}
-    for line in sys.stdin:
-        request = json.loads(line)
-        way = request["way"]
-        answer: dict[str, Any] = {}
-        try:
-            if way not in made:
-                if side == "PyTorch":
-                    from torch_transformers import training_step
-                else:
-                    training_step = kerasdl_step
-                precision, _, compiled = way.partition(" ")
-                began = time.perf_counter()
-                step, answer["parameters"] = training_step(
-                    sizes, *data(sizes), precision=precision, compiled=bool(compiled)
-                )
-                step()
-                made[way] = step
-                answer["start"] = time.perf_counter() - began
-            clock = time.process_time if request["clock"] == "cpu" else time.perf_counter
-            began = clock()
-            for _ in range(request["steps"]):
-                made[way]()
-            answer["seconds"] = (clock() - began) / request["steps"]
-        except Exception as error:  # such as no compiler for torch.compile: told in the table
-            answer["error"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:90]}"
-        print(json.dumps(answer), file=answers, flush=True)
 
+    def make(way: str) -> tuple[Callable[[], Any], int]:
+        if side == "PyTorch":
+            from torch_transformers import training_step
+        else:
+            training_step = kerasdl_step
+        precision, _, compiled = way.partition(" ")
+        return training_step(sizes, *data(sizes), precision=precision, compiled=bool(compiled))
 
-class Side:
-    """One library in a process of its own."""
-
-    def __init__(self, name: str, model: str, python: str, threads: int | None):
-        path = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
-        self.process = subprocess.Popen(
-            [python, __file__, "--serve", name, "--models", model],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | path | ({name: str(threads) for name in THREADS} if threads else {}),
-        )
-
-    def run(self, **request: Any) -> dict[str, Any]:
-        """Train some steps and return what the process answers."""
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline() if self.process.stdout else ""
-        return json.loads(answer) if answer else {"error": "the process ended"}
-
-    def close(self) -> None:
-        """Let the process end."""
-        if self.process.stdin:
-            self.process.stdin.close()
-        self.process.wait()
+    sides.serve(make, answers)
 
 
 def compare(name: str, options: argparse.Namespace) -> None:
     """Measure one model on both sides and print its table."""
     pythons = {"kerasdl": sys.executable, "PyTorch": options.torch_python}
-    sides = {side: Side(side, name, python, options.threads) for side, python in pythons.items()}
     tokens = MODELS[name]["batch"] * MODELS[name]["length"]
-    seconds: dict[tuple[str, str], list[float]] = {}
-    faults: dict[tuple[str, str], str] = {}
-    parameters: dict[str, int] = {}
-    try:
-        for turn in range(options.rounds + 1):
-            for way in options.ways:
-                for side, process in sides.items():
-                    if (side, way) in faults:
-                        continue
-                    answer = process.run(way=way, steps=options.steps, clock=options.clock)
-                    if "error" in answer:
-                        faults[side, way] = answer["error"]
-                    elif turn:  # the first turn only compiles and warms up
-                        seconds.setdefault((side, way), []).append(answer["seconds"])
-                    parameters |= {side: answer["parameters"]} if "parameters" in answer else {}
-            if len(set(parameters.values())) > 1:
-                raise RuntimeError(f"{name}: the models are not equal, parameters are {parameters}")
-    finally:
-        for process in sides.values():
-            process.close()
+    seconds, faults, parameters = sides.take_turns(__file__, name, pythons, options.ways, options)
     speed = {key: tokens / statistics.median(values) for key, values in seconds.items()}
     print(f"\n{name}: {parameters.get('kerasdl', 0):,} parameters, batches of {tokens:,} tokens; tokens/s")
     print(f"{'':<20}{'kerasdl':>12}{'PyTorch':>12}{'ratio':>8}")
@@ -201,10 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each way")
-    parser.add_argument("--steps", type=int, default=3, help="steps a turn")
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="what counts as time")
-    parser.add_argument("--threads", type=int, help="of each side; by default what each library takes")
+    sides.add_arguments(parser)
     parser.add_argument("--torch-python", default=sys.executable, help="interpreter that has PyTorch")
     parser.add_argument("--serve", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kerasdl.phases import fit_phases
     from kerasdl.recipe_run import run_recipe
     from kerasdl.result import Result
+    from kerasdl.series_task import SeriesClassification
     from kerasdl.text_task import TextClassification
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "InputError",
     "LanguageModelling",
     "Result",
+    "SeriesClassification",
     "TextClassification",
     "blocks",
     "data",
@@ -44,6 +46,7 @@ _MODULE_OF = {
     "InputError": "kerasdl.errors",
     "LanguageModelling": "kerasdl.language_task",
     "Result": "kerasdl.result",
+    "SeriesClassification": "kerasdl.series_task",
     "TextClassification": "kerasdl.text_task",
     "fit_phases": "kerasdl.phases",
     "run_recipe": "kerasdl.recipe_run",

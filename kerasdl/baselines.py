@@ -26,7 +26,6 @@ def bag_of_words(dataset: Dataset) -> dict[str, dict[str, float]]:
 
     Reference: Wang and Manning, Baselines and bigrams, ACL 2012, https://aclanthology.org/P12-2018
     """
-    from sklearn import metrics
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.svm import LinearSVC
@@ -42,11 +41,27 @@ def bag_of_words(dataset: Dataset) -> dict[str, dict[str, float]]:
         return {}
     predicted = classifier.fit(features, train.targets).predict(vectorizer.transform(test.inputs))
 
-    def f1(average: str) -> float:
-        labels = np.flatnonzero(test.targets.any(axis=0)) if dataset.multi_label else np.unique(test.targets)
-        return float(metrics.f1_score(test.targets, predicted, labels=labels, average=average, zero_division=0))
+    return {LINEAR: agreement(test.targets, predicted, multi_label=dataset.multi_label)}
 
-    accuracy = float(metrics.accuracy_score(test.targets, predicted))
-    if dataset.multi_label:
-        return {LINEAR: {"subset_accuracy": accuracy, "macro_f1": f1("macro"), "micro_f1": f1("micro")}}
-    return {LINEAR: {"accuracy": accuracy, "macro_f1": f1("macro")}}
+
+def agreement(targets: np.ndarray, predicted: np.ndarray, *, multi_label: bool) -> dict[str, float]:
+    """Return how well answers without scores agree with what is true.
+
+    Args:
+        targets: Class indices (count,), or rows of 0 and 1 (count, classes).
+        predicted: Of the same shape.
+        multi_label: Which of the two.
+
+    Returns:
+        "accuracy" and "macro_f1"; of rows "subset_accuracy", "macro_f1" and "micro_f1".
+    """
+    from sklearn import metrics
+
+    def f1(average: str) -> float:
+        labels = np.flatnonzero(targets.any(axis=0)) if multi_label else np.unique(targets)
+        return float(metrics.f1_score(targets, predicted, labels=labels, average=average, zero_division=0))
+
+    accuracy = float(metrics.accuracy_score(targets, predicted))
+    if multi_label:
+        return {"subset_accuracy": accuracy, "macro_f1": f1("macro"), "micro_f1": f1("micro")}
+    return {"accuracy": accuracy, "macro_f1": f1("macro")}

@@ -41,6 +41,11 @@ def _near(word: object, choices: list[str]) -> str | None:
     return f"Did you mean {close[0]!r}?" if close else None
 
 
+def plural(noun: str) -> str:
+    """Return the plural of a noun of the kit's messages: images, texts, series."""
+    return noun if noun.endswith("s") else f"{noun}s"
+
+
 def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
     """Raise :class:`InputError` unless `value` is one of `choices`."""
     choices = list(choices)

@@ -76,6 +76,7 @@ CHECKS: dict[str, checks.Check] = {
     "vocabulary_size": checks.integer(3, example=20000),
     "sequence_length": checks.integer(1, example=256),
     "subwords": checks.integer(0, example=30000),
+    "missing": checks.choice("refuse", "interpolate"),
     "units": checks.one_or_more,
     "target": checks.names,
     "time_column": checks.names,

@@ -10,10 +10,11 @@ from typing import Any
 
 import keras
 
+from kerasdl import layers
 from kerasdl.errors import InputError, check_choice
 
 CELLS = ("lstm", "gru", "rnn")
-_LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
+_LAYERS = {"lstm": layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
 
 
 def recurrent(

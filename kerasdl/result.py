@@ -109,8 +109,9 @@ class Result:
 
         Args:
             raw: One input or many. Images: uint8 arrays of any size, paths, encoded bytes, or a list of these. Texts: a
-                string or a list of strings. To forecast: a table as the one of the training, or windows of raw values,
-                see :func:`kerasdl.export.raw_series.predict_raw_series`.
+                string or a list of strings. Series: numbers of shape (length, channels), or (count, length, channels),
+                or a list of arrays of different lengths. To forecast: a table as the one of the training, or windows of
+                raw values, see :func:`kerasdl.export.raw_windows.predict_raw_windows`.
 
         Returns:
             Of a classifier "scores": float32 (count, classes), each row sums to 1; "label": the best class's name,

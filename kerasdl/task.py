@@ -21,6 +21,7 @@ TASKS = {
     "forecasting": ("kerasdl.forecasting_task", "Forecasting"),
     "images": ("kerasdl.image_task", "ImageClassification"),
     "language": ("kerasdl.language_task", "LanguageModelling"),
+    "series": ("kerasdl.series_task", "SeriesClassification"),
     "text": ("kerasdl.text_task", "TextClassification"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,11 +45,12 @@ def free_directory(name: str) -> Path:
 
 
 def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 3) -> None:
-    """Answer image files or texts with an exported model, or go on with texts.
+    """Answer image files, texts or files of series with an exported model, or go on with texts.
 
     Args:
         model: Folder of the export, such as saved_models/digits.
-        raw: Path of an image file; for a model of texts, a text in quotes; for a language model, how a text begins.
+        raw: Path of an image file; for a model of texts, a text in quotes; for a language model, how a text begins;
+            for a model of series, a .ts, .csv, .tsv or .npz file, of which each series gets a line.
         more: More of them.
         top: How many classes to show for each.
     """
@@ -56,10 +58,13 @@ def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 
 
     folder = find_exported(model)
     kerasdl.checks.integer(1)("top", top)
-    kind = read_description(folder).get("inputs", "images")
-    for path in (raw, *more) if kind == "images" else ():
+    description = read_description(folder)
+    kind = description.get("inputs", "images")
+    for path in (raw, *more) if kind in ("images", "series") else ():
         if not Path(path).is_file():
-            raise InputError(path, received="no such file", expected="an image file", mend="Check the path.")
+            expected = "an image file" if kind == "images" else "a file of series"
+            raise InputError(path, received="no such file", expected=expected, mend="Check the path.")
+    files = read_files((raw, *more), description) if kind == "series" else {}
     start_keras()
     exported = load_exported(folder)
     if kind == "prompt":
@@ -70,15 +75,35 @@ def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 
         raise InputError(
             str(folder),
             received="a SavedModel that does not take image files",
-            expected="what kerasdl exported for grey or colour images, or for texts",
+            expected="what kerasdl exported for grey or colour images, for texts or for series",
             mend="Pass the folder of such an export, or load this one in Python.",
         )
+    for path, series in files.items():
+        for number, scores in enumerate(exported.predict(series)["scores"], start=1):
+            print(f"{path}, series {number}: {best_classes(exported.class_names, scores, top)}")
+    if files:
+        return
     # One line an input as it comes: a bad file later does not hide the answers before it.
     for each in (raw, *more):
         scores = exported.predict(each)["scores"][0]
-        best = scores.argsort()[::-1][:top]
         shown = each if kind == "images" or len(each) <= LONGEST_SHOWN else each[:LONGEST_SHOWN] + "…"
-        print(f"{shown}: " + ", ".join(f"{exported.class_names[index]} {scores[index]:.4f}" for index in best))
+        print(f"{shown}: {best_classes(exported.class_names, scores, top)}")
+
+
+def read_files(paths: Sequence[str], description: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the series of each file, all checked before anything heavy is imported."""
+    from kerasdl.data import read_unlabelled
+    from kerasdl.export.raw_series import as_raw_series
+
+    found = {path: read_unlabelled(Path(path), missing=description["missing"]) for path in paths}
+    for path, series in found.items():
+        as_raw_series(series, what=path, input_shape=description["input_shape"], missing=description["missing"])
+    return found
+
+
+def best_classes(class_names: Sequence[str], scores: Any, top: int) -> str:
+    """Return the `top` classes with the highest scores, the highest first."""
+    return ", ".join(f"{class_names[index]} {scores[index]:.4f}" for index in scores.argsort()[::-1][:top])
 
 
 def report(directory: str, /, *, output: str | None = None) -> None:

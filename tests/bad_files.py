@@ -76,6 +76,28 @@ def exported_files() -> dict[str, bytes | None]:
         return contents(Path(folder))
 
 
+@functools.cache
+def exported_series() -> dict[str, bytes | None]:
+    """Return the files of the export of an untrained model of series of 4 steps and 2 channels."""
+    from kerasdl import models
+    from kerasdl.export import SeriesClassifier, export
+
+    classifier = SeriesClassifier(models.fcn((4, 2), 2, filters=(2,), kernel_sizes=(3,)), "ab", input_shape=(4, 2))
+    with tempfile.TemporaryDirectory() as folder:
+        export(classifier, folder, examples=np.zeros((1, 4, 2), np.float32))
+        return contents(Path(folder))
+
+
+def series_model(*more: Write) -> Write:
+    def write(folder: Path) -> None:
+        for name, content in exported_series().items():
+            if content is not None:
+                file(f"model/{name}", content)(folder)
+        all_of(*more)(folder)
+
+    return write
+
+
 def exported(*more: Write) -> Write:
     def write(folder: Path) -> None:
         for name, content in exported_files().items():

@@ -32,6 +32,7 @@ from bad_files import (
     npz,
     picture,
     run,
+    series_model,
     shapes,
 )
 
@@ -226,6 +227,42 @@ FILES = {
     "diagnose: damaged result": (run("[]"), "diagnose runs/ab", ["runs/ab", "a damaged run"]),
     "report: output in no folder": (run(), "report runs/ab --output none/a.html", ["none/a.html", "a file in"]),
     "report: output is a folder": (run(), "report runs/ab --output runs", ["output: received 'runs'"]),
+}  # fmt: skip
+SERIES = "train sequence_classification "
+TS = "@univariate false\n@dimensions 2\n@classLabel true a b\n@data\n1,2:3,4:a\n"
+S = np.random.default_rng(0).normal(size=(40, 5, 2))
+FILES |= {
+    "series: epochs 0": (all_of(), SERIES + "--epochs 0", ["epochs: received 0", "--epochs 20"]),
+    "series: architecture": (all_of(), SERIES + "--architecture fnc", ["'fnc'", "Did you mean 'fcn'"]),
+    "series: option": (all_of(), SERIES + "--units 8", ["units", "fcn has only filters"]),
+    "series: filters": (all_of(), SERIES + "--filters 8 8", ["received 2 numbers", "--filters 64 128 64"]),
+    "series: augmentation": (all_of(), SERIES + "--augmentation flip", ["'flip'", "jitter"]),
+    "series: missing": (all_of(), SERIES + "--missing drop", ["missing: received 'drop'", "interpolate"]),
+    "series: name": (all_of(), SERIES + "gun_pont", ["'gun_pont'", "Did you mean 'gun_point'"]),
+    "series: text": (all_of(), SERIES + "glosses", ["'glosses'", "gun_point"]),
+    "series: empty folder": (file("a/b"), SERIES + "a", ["a: received a folder without", "name_TRAIN.ts"]),
+    "series: no header": (file("a.ts", "1,2:a\n"), SERIES + "a.ts", ["a.ts, line 1", "@classLabel"]),
+    "series: malformed header": (
+        file("a.ts", "@classLabel true\n@data\n"), SERIES + "a.ts", ["line 1", "Name the classes"],
+    ),
+    "series: channels": (file("a.ts", TS + "1,2:b\n"), SERIES + "a.ts", ["line 6", "1 channels", "2, as the header"]),
+    "series: missing label": (file("a.ts", TS + "1,2:3,4\n"), SERIES + "a.ts", ["line 6", "'3,4'", "a, b"]),
+    "series: unlabelled": (file("a.csv", "x,y\n1,2\n3,4\n"), SERIES + "a.csv", ["a.csv", "without labels"]),
+    "series: NaN inside": (
+        file("a.ts", TS + "1,2:?,4:b\n"), SERIES + "a.ts", ["line 6", "missing value", "--missing interpolate"],
+    ),
+    "series: infinite": (file("a.ts", TS + "1,2:inf,4:b\n"), SERIES + "a.ts", ["line 6", "inf at step 1, channel 2"]),
+    "series: word": (file("a.csv", "label,x,y\na,1,two\n"), SERIES + "a.csv", ["a.csv, line 2", "'two'"]),
+    "series: npz NaN": (
+        npz(x=np.where(S > 2, np.nan, S), y=Y), SERIES + "data.npz", ["data.npz train series, index", "missing value"],
+    ),
+    "series: npz all the same": (npz(x=S * 0, y=Y), SERIES + "data.npz", ["all the same"]),
+    "series: npz images": (npz(x=X[..., np.newaxis], y=Y), SERIES + "data.npz", ["(40, 8, 8, 1, 1)", "(count, length"]),
+    "predict series: no file": (series_model(), "predict model a.ts", ["a.ts", "no such file"]),
+    "predict series: type": (series_model(file("a.txt", "1")), "predict model a.txt", ["a.txt", ".ts, .csv"]),
+    "predict series: shape": (
+        series_model(file("a.ts", TS)), "predict model a.ts", ["a.ts, index 0", "2 time steps", "4 time steps"],
+    ),
 }  # fmt: skip
 CASES = {
     **{words: Case(TRAIN + words, says) for words, says in KEYWORDS.items()},

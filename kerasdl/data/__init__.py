@@ -10,6 +10,9 @@ from kerasdl.data.forecast_dataset import ForecastDataset, backtest_folds
 from kerasdl.data.forecast_statistics import choose_start, fit_statistics
 from kerasdl.data.forecasting import load_forecasting
 from kerasdl.data.loading import load, load_again
+from kerasdl.data.series_augmentation import make_series_augmentation, resolve_series_augmentation
+from kerasdl.data.series_examples import channel_statistics
+from kerasdl.data.series_files import read_unlabelled
 from kerasdl.data.subwords import subword_table
 from kerasdl.data.vocabulary import Vocabulary
 
@@ -20,6 +23,7 @@ __all__ = [
     "Vocabulary",
     "backtest_folds",
     "choose_start",
+    "channel_statistics",
     "class_weights",
     "fit_statistics",
     "load",
@@ -28,6 +32,9 @@ __all__ = [
     "load_split",
     "make_augmentation",
     "make_box_augmentation",
+    "make_series_augmentation",
+    "read_unlabelled",
     "resolve_policy",
+    "resolve_series_augmentation",
     "subword_table",
 ]

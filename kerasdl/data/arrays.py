@@ -92,6 +92,27 @@ def _as_images(inputs: object, what: str) -> np.ndarray:
     return to_uint8(images, what=what)
 
 
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return all arrays of a `.npz` file by name.
+
+    Raises:
+        InputError: For a damaged file and pickled objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except DAMAGE as error:
+        # NumPy takes any other file for a pickle.
+        archive = zipfile.is_zipfile(path)
+        pickled = archive and "pickle" in str(error).lower()
+        raise InputError(
+            str(path),
+            received="pickled objects" if pickled else f"a damaged file ({error if archive else 'no zip archive'})",
+            expected="a .npz file of plain arrays",
+            mend="Write it with np.savez(path, x_train=..., y_train=...), from arrays that are not of type object.",
+        ) from None
+
+
 def read_npz(path: Path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...] | None]:
     """Read the arrays of a `.npz` file.
 
@@ -105,19 +126,7 @@ def read_npz(path: Path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tupl
     Raises:
         InputError: For a damaged file, pickled objects, missing arrays.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except DAMAGE as error:
-        # NumPy takes any other file for a pickle.
-        archive = zipfile.is_zipfile(path)
-        pickled = archive and "pickle" in str(error).lower()
-        raise InputError(
-            str(path),
-            received="pickled objects" if pickled else f"a damaged file ({error if archive else 'no zip archive'})",
-            expected="a .npz file of plain arrays",
-            mend="Write it with np.savez(path, x_train=..., y_train=...), from arrays that are not of type object.",
-        ) from None
+    arrays = read_arrays(path)
     names = arrays.get("class_names")
     pairs = {}
     for split, endings in SPLIT_KEYS.items():

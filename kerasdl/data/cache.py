@@ -29,7 +29,7 @@ class ImageWriter:
         self._file: BinaryIO | None = None
 
     def append(self, images: np.ndarray) -> None:
-        """Add a batch of shape (count, height, width, channels), uint8. The batch is kept, not copied, while small."""
+        """Add a batch of shape (count, ...), of one type. The batch is kept, not copied, while small."""
         self._batches.append(images)
         self._bytes += images.nbytes
         self._count += len(images)
@@ -39,7 +39,7 @@ class ImageWriter:
             for batch in self._batches:
                 self._file.write(batch.tobytes())
             self._batches = []
-            self._shape = images.shape[1:]
+            self._shape, self._type = images.shape[1:], images.dtype
 
     def finish(self) -> np.ndarray:
         """Return all images in order; an `np.memmap`, read-only, when they are more than `MEMORY_LIMIT` bytes."""
@@ -47,4 +47,4 @@ class ImageWriter:
             return np.concatenate(self._batches)
         with self._file:
             self._file.flush()
-            return np.memmap(self._file, dtype=np.uint8, mode="r", shape=(self._count, *self._shape))
+            return np.memmap(self._file, dtype=self._type, mode="r", shape=(self._count, *self._shape))

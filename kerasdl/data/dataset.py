@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from kerasdl import series_values
+
 SPLITS = ("train", "validation", "test")
 IN_MEMORY = ("arrays", "tf.data")
 """What `Dataset.source` says of data that cannot be loaded again by it."""
@@ -22,7 +24,8 @@ class Split:
 
     Args:
         inputs: Images of shape (count, height, width, channels), uint8, a memory map when they are large; or texts of
-            shape (count,), an object array of str.
+            shape (count,), an object array of str; or series of shape (count, length, channels), float32, where lengths
+            differ an object array of (length, channels).
         targets: Class indices of shape (count,), int64; or, where several classes may be true at once, rows of 0 and 1
             of shape (count, classes), uint8; or the number of UTF-8 bytes of each document, int64.
 
@@ -51,8 +54,8 @@ class Dataset:
 
     Args:
         name: Short and safe as the name of a folder.
-        kind: What the inputs are: "images"; "text", each with its classes; "language", documents in their order; or
-            "forecasting", see :class:`kerasdl.data.ForecastDataset`.
+        kind: What the inputs are: "images", "text" or "series", each with its classes; "language", documents in their
+            order; or "forecasting", see :class:`kerasdl.data.ForecastDataset`.
         train: The examples to learn from.
         validation: The examples to choose by.
         test: The examples that are looked at once, at the end.
@@ -84,8 +87,10 @@ class Dataset:
         return {name: len(split) for name, split in self.splits.items()}
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Height, width and channels of every image; empty for texts."""
+    def input_shape(self) -> tuple[Any, ...]:
+        """Height, width and channels of every image; length, None where it differs, and channels of series; or ()."""
+        if self.kind == "series" and self.train.inputs.dtype.kind == "O":
+            return None, int(self.train.inputs[0].shape[1])
         return tuple(int(size) for size in self.train.inputs.shape[1:])
 
     @property
@@ -106,7 +111,10 @@ class Dataset:
             digest.update(repr((name, split.inputs.shape)).encode())
             for start in range(0, len(split), CHUNK):
                 chunk = split.inputs[start : start + CHUNK]
-                digest.update(_as_bytes(chunk) if chunk.dtype.kind == "O" else chunk.tobytes())
+                if self.kind == "series":
+                    digest.update(series_values.as_bytes(chunk))
+                else:
+                    digest.update(_as_bytes(chunk) if chunk.dtype.kind == "O" else chunk.tobytes())
             digest.update(split.targets.astype("<i8").tobytes())
         return digest.hexdigest()
 
@@ -122,6 +130,12 @@ class Dataset:
         elif self.kind == "text":
             words = np.concatenate([[len(text.split()) for text in split.inputs] for split in self.splits.values()])
             what = f"{len(words)} texts of {words.min()} to {words.max()} words (median {np.median(words):.0f})"
+        elif self.kind == "series":
+            lengths = np.concatenate([[len(series) for series in split.inputs] for split in self.splits.values()])
+            steps = f"{lengths.min()}" if self.input_shape[0] else f"{lengths.min()} to {lengths.max()}"
+            median = "" if self.input_shape[0] else f" (median {np.median(lengths):.0f})"
+            channels = self.input_shape[1]
+            what = f"{len(lengths)} series of {steps} steps{median}, {channels} channel{'s' if channels > 1 else ''}"
         else:
             what = f"{sum(counts.values())} documents"
             counts = {name: int(split.targets.sum()) for name, split in self.splits.items()}

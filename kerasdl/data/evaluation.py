@@ -13,7 +13,7 @@ from kerasdl.data.kinds import KINDS
 from kerasdl.data.labels import EXPECTED, as_rows, read_labels
 from kerasdl.data.sources import find
 from kerasdl.data.splitting import materialise
-from kerasdl.errors import InputError, nearest
+from kerasdl.errors import InputError, nearest, plural
 
 
 def load_split(
@@ -21,18 +21,21 @@ def load_split(
     *,
     kind: str = "images",
     class_names: Sequence[str] = (),
-    input_shape: tuple[int, ...] = (),
+    input_shape: tuple[Any, ...] = (),
     multi_label: bool = False,
+    missing: str | None = None,
 ) -> Split:
     """Load data to measure a model on: the source's test split if it has one, else all of it.
 
     Args:
         data: Data of any kind that :func:`kerasdl.data.load` takes.
-        kind: What the inputs are: "images", "text" or "language".
+        kind: What the inputs are: "images", "text", "series" or "language".
         class_names: The model's classes; none for a language. Labels are their names; integers without names are their
             indices, columns without names are in their order.
-        input_shape: Height, width and channels that all images are converted to; () for texts.
+        input_shape: Height, width and channels that all images are converted to; () for texts; length, None for any,
+            and channels that series must have.
         multi_label: Whether the model says of each class by itself whether it is there.
+        missing: What is done with values that are missing inside a series.
 
     Raises:
         InputError: When the data cannot be read or have labels that the model does not know.
@@ -52,7 +55,7 @@ def load_split(
         names: tuple[str, ...] | None = data.class_names
         inputs, labels = data.test.inputs, data.test.targets
     else:
-        found = find(data, kind=kind)
+        found = find(data, kind=kind, missing=missing)
         part = found.parts.get("test", found.parts["train"]).open(input_shape)
         labels, width = read_labels(part.labels, what="labels", noun=noun)
         inputs, names = materialise(part, np.arange(len(labels))), found.class_names
@@ -70,7 +73,7 @@ def load_split(
             "labels",
             received="rows with several classes, or none",
             expected=f"one label per {noun}, which is all that the model knows: {EXPECTED}",
-            mend=f"Measure it on {noun}s of one class each.",
+            mend=f"Measure it on {plural(noun)} of one class each.",
         )
     if names is not None and labels.dtype.kind == "i":
         labels = np.array(names)[labels]
@@ -124,8 +127,8 @@ def class_weights(dataset: Dataset, weights: str | Mapping[str, float] | None) -
         raise InputError(
             "class_weight",
             received=repr(weights),
-            expected=f"none: {noun}s of {dataset.name} may have several classes, and a weight is given to a whole "
-            f"{noun}",
+            expected=f"none: {plural(noun)} of {dataset.name} may have several classes, and a weight is given to a "
+            f"whole {noun}",
             mend="Leave class_weight out.",
         )
     if isinstance(weights, str):

@@ -14,13 +14,23 @@ from kerasdl.data.dataset import Dataset
 from kerasdl.data.forecasting import load_forecasting
 from kerasdl.data.images import choose_shape
 from kerasdl.data.kinds import KINDS
+from kerasdl.data.series import series_shape
 from kerasdl.data.sources import find
 from kerasdl.data.splitting import build_dataset
 from kerasdl.errors import InputError, check_choice
+from kerasdl.series_values import MISSING
 
-TEST_FRACTIONS = {"images": 0.2, "text": 0.2, "language": 0.1}
-BELONGS_TO = {"image_size": "images", "input_shape": "images", "text_column": "text", "label_column": "text"}
-"""The kind of data that an argument is for."""
+TEST_FRACTIONS = {"images": 0.2, "text": 0.2, "language": 0.1, "series": 0.2}
+BELONGS_TO = {
+    "image_size": ("images",),
+    "input_shape": ("images",),
+    "text_column": ("text",),
+    "label_column": ("text", "series"),
+    "id_column": ("series",),
+    "time_column": ("series",),
+    "missing": ("series",),
+}
+"""The kinds of data that an argument is for."""
 
 
 def load(
@@ -36,12 +46,15 @@ def load(
     data_dir: str | Path | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    id_column: str | None = None,
+    time_column: str | None = None,
+    missing: str | None = None,
 ) -> Dataset:
     """Load data of any source as training, validation and test splits.
 
-    Every image is read once and kept as uint8, in memory or, above 1 GiB, in a memory-mapped temporary file; texts are
-    kept in memory. Splits that the source has are kept; a missing test split, then a missing validation split, is drawn
-    from the training part, stratified by class. The same data and `split_seed` give the same splits.
+    Every image is read once and kept as uint8, in memory or, above 1 GiB, in a memory-mapped temporary file; texts and
+    series are kept likewise. Splits that the source has are kept; a missing test split, then a missing validation
+    split, is drawn from the training part, stratified by class. The same data and `split_seed` give the same splits.
 
     Args:
         data: The name of an embedded sample ("digits", "glosses"); a TFDS name ("fashion_mnist",
@@ -49,11 +62,13 @@ def load(
             `test/` with those; a `.npz` file; arrays (x, y) or ((x_train, y_train), (x_test, y_test)); a
             `tf.data.Dataset` of (image, label) or (text, label); a mapping from "train", "validation" and "test" to
             any of the last two. Of texts, also a `.csv` or `.tsv` file with a header, or a folder with `train.csv`,
-            `validation.csv` and `test.csv`; folders have a `.txt` file a text. A `Dataset` is returned as is. Labels
+            `validation.csv` and `test.csv`; folders have a `.txt` file a text. Of
+            series, also a `.ts` file, and of `name_TRAIN.ts` and `name_TEST.ts` the folder or one of the two; a list of
+            arrays of different lengths; and tables of them. A `Dataset` is returned as is. Labels
             are integers or strings, one an example, or rows of 0 and 1, one column a class; unless every row has a
             single 1, several classes may be true at once: the data are multi-label.
-        kind: What the inputs are: "images"; "text", each with its class; "language", documents that are split by their
-            position, see :func:`kerasdl.data.corpus.load_corpus`.
+        kind: What the inputs are: "images", "text" or "series", each with its class; "language", documents that are
+            split by their position, see :func:`kerasdl.data.corpus.load_corpus`.
         image_size: Height and width in pixels, or one number for both, that all images are resized to.
         input_shape: Height, width and channels that all images are resized and converted to.
         num_classes: Number of classes; integer labels then lie in [0, num_classes).
@@ -64,6 +79,10 @@ def load(
         text_column: The column of a table that has the texts; None for one with a usual name, see
             :func:`kerasdl.data.tables.read_table`.
         label_column: The column of a table that has the labels.
+        id_column: The column of a table that says which series a row belongs to; see
+            :func:`kerasdl.data.series_tables.read_series_table`, also for the next.
+        time_column: The column of a table that has the time.
+        missing: What is done with values that are missing inside a series: "refuse" (as None) or "interpolate".
 
     Returns:
         The dataset.
@@ -85,14 +104,17 @@ def load(
         "input_shape": input_shape,
         "text_column": text_column,
         "label_column": label_column,
+        "id_column": id_column,
+        "time_column": time_column,
+        "missing": missing,
     }
     for what, value in given.items():
-        if value is not None and kind != BELONGS_TO[what]:
+        if value is not None and kind not in BELONGS_TO[what]:
             raise InputError(
                 what,
                 received=repr(value),
                 expected=f"None for kind={kind!r}",
-                mend=f"Leave it out: it is for kind={BELONGS_TO[what]!r}.",
+                mend=f"Leave it out: it is for kind={' and '.join(map(repr, BELONGS_TO[what]))}.",
             )
     size: Any = _check_size("image_size", image_size, 2)
     shape: Any = _check_size("input_shape", input_shape, 3)
@@ -113,10 +135,15 @@ def load(
         return load_corpus(
             data, validation_fraction=validation_fraction, test_fraction=test_fraction, data_dir=data_dir
         )
-    found = find(data, kind=kind, data_dir=data_dir, text_column=text_column, label_column=label_column)
+    if missing is not None:
+        check_choice("missing", missing, MISSING)
+    columns: Any = {what: given[what] for what in given if what.endswith("_column") and kind in BELONGS_TO[what]}
+    found = find(data, kind=kind, data_dir=data_dir, missing=missing, **columns)
     if kind == "images":
         shapes = np.concatenate([part.shapes for part in found.parts.values()])
         shape = choose_shape(shapes, image_size=size, input_shape=shape, what=found.name)
+    elif kind == "series":
+        shape = series_shape(found.parts)
     return build_dataset(
         {split: part.open(shape) for split, part in found.parts.items()},
         name=found.name,

@@ -11,11 +11,10 @@ from typing import Any
 
 from kerasdl.data.arrays import ArrayImages, read_npz
 from kerasdl.data.dataset import IN_MEMORY, SPLITS
-from kerasdl.data.folders import SPLIT_NAMES, split_folders
+from kerasdl.data.folders import split_folders
 from kerasdl.data.kinds import KINDS, Kind, Source
 from kerasdl.data.samples import SAMPLES
 from kerasdl.data.streams import is_stream
-from kerasdl.data.tables import SUFFIXES, read_table
 from kerasdl.data.tfds import builder_names, read_tfds
 from kerasdl.errors import InputError, nearest
 
@@ -35,15 +34,21 @@ def find(
     *,
     kind: str = "images",
     data_dir: str | Path | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
+    missing: str | None = None,
+    **columns: str | None,
 ) -> Found:
-    """Decide what `data` is and open it, without choosing a shape or drawing splits."""
-    chosen, columns = KINDS[kind], {"text_column": text_column, "label_column": label_column}
+    """Decide what `data` is and open it, without choosing a shape or drawing splits.
+
+    Args:
+        data: As for :func:`kerasdl.data.load`, as are the others.
+        kind: What the inputs are.
+        data_dir: Where TFDS keeps its data.
+        missing: What is done with values that are missing inside a series.
+        **columns: The names of columns of a table.
+    """
+    chosen = KINDS[kind] if missing is None else KINDS[kind].treating(missing)
     for name, column in columns.items():
-        if column is not None and not (
-            chosen.tables and isinstance(data, (str, Path)) and _tables(Path(data).expanduser())
-        ):
+        if column is not None and not (isinstance(data, (str, Path)) and chosen.tables(Path(data).expanduser())):
             raise InputError(
                 name,
                 received=f"{column!r} for data that are no table",
@@ -71,7 +76,9 @@ def find(
 
 def _find_name(name: str, kind: Kind, data_dir: str | Path | None) -> Found:
     if name in kind.samples:
-        return Found(name, name, {"train": kind.arrays(*kind.samples[name](), what=name)})
+        found = kind.samples[name]()
+        pairs = found if isinstance(found, Mapping) else {"train": found}
+        return Found(name, name, {split: kind.arrays(*pair, what=name) for split, pair in pairs.items()})
     if name in IN_MEMORY:
         raise InputError(
             "data",
@@ -112,15 +119,17 @@ def _find_path(given: Path, kind: Kind, columns: Mapping[str, str | None]) -> Fo
         raise InputError("data", received=f"{path}, which does not exist", expected=kind.expected, mend=mend)
     parts, class_names = _open_path(path, kind, columns)
     name = path.resolve().name if path.is_dir() else path.stem
+    if len(parts) > 1:
+        name = re.sub("_(train|test)$", "", name, flags=re.IGNORECASE)
     return Found(_safe(name), str(given), _same_shape(parts), class_names)
 
 
 def _open_path(
     path: Path, kind: Kind, columns: Mapping[str, str | None]
 ) -> tuple[Mapping[str, Source], tuple[str, ...] | None]:
-    tables, class_names = _tables(path) if kind.tables else {}, None
+    tables, class_names = kind.tables(path), None
     if tables:
-        pairs: Mapping[str, tuple[Any, Any]] = {split: read_table(file, **columns) for split, file in tables.items()}
+        pairs: Mapping[str, tuple[Any, Any]] = {split: kind.read(file, **columns) for split, file in tables.items()}
     elif path.is_dir():
         return {split: kind.folder(folder) for split, folder in split_folders(path).items()}, None
     elif path.suffix.lower() == ".npz":
@@ -133,15 +142,6 @@ def _open_path(
             mend=kind.mend,
         )
     return {split: kind.arrays(*pair, what=f"{path} {split}") for split, pair in pairs.items()}, class_names
-
-
-def _tables(path: Path) -> dict[str, Path]:
-    """Return the tables of a path by split: the file itself, or `train.csv` and its like in a folder."""
-    if not path.is_dir():
-        return {"train": path} if path.suffix.lower() in SUFFIXES else {}
-    entries = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES)
-    found = {SPLIT_NAMES[entry.stem.lower()]: entry for entry in entries if entry.stem.lower() in SPLIT_NAMES}
-    return found if "train" in found else {}
 
 
 def _find_mapping(given: Mapping, kind: Kind) -> Found:

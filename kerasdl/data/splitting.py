@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kerasdl import series_values
 from kerasdl.data.cache import ImageWriter
 from kerasdl.data.dataset import CHUNK, Dataset, Split
 from kerasdl.data.labels import encode_labels, read_labels
-from kerasdl.errors import InputError
+from kerasdl.errors import InputError, plural
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Part:
     Args:
         labels: As `read_labels` takes them.
         read: From sorted indices to uint8 images of shape (len(indices), height, width, channels), or to texts of shape
-            (len(indices),), an object array of str.
+            (len(indices),), an object array of str, or to series as a `Split` has them.
     """
 
     labels: object
@@ -79,16 +80,23 @@ def build_dataset(
 
 
 def _refuse_constant(inputs: np.ndarray, name: str, noun: str) -> None:
-    for start in range(0, len(inputs), CHUNK):
-        if (inputs[start : start + CHUNK] != inputs[0]).any():
+    if isinstance(inputs[0], np.ndarray) and inputs.dtype.kind == "O":
+        if series_values.differ(inputs):
             return
+    else:
+        for start in range(0, len(inputs), CHUNK):
+            if (inputs[start : start + CHUNK] != inputs[0]).any():
+                return
     mend = "Look at some of them."
-    received = f"{len(inputs)} training {noun}s that are all the same"
-    if inputs.dtype.kind != "O":
+    received = f"{len(inputs)} training {plural(noun)} that are all the same"
+    if inputs.dtype.kind == "u":
         received += f", with values from {inputs[0].min()} to {inputs[0].max()}"
         mend = "Look at some of them; a conversion that rounded [0, 1] down to 0 is a common cause."
     raise InputError(
-        name, received=received, expected=f"{noun}s that differ: nothing can be learned from a constant", mend=mend
+        name,
+        received=received,
+        expected=f"{plural(noun)} that differ: nothing can be learned from a constant",
+        mend=mend,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kerasdl.data.folders import SPLIT_NAMES
 from kerasdl.errors import InputError, nearest
 
 TEXT_NAMES = ("text", "sentence", "review", "comment", "content", "tweet", "message", "body", "description", "document")
@@ -49,7 +50,7 @@ def read_table(
 
     https://www.rfc-editor.org/rfc/rfc4180
     """
-    rows = _rows(path, _decoded(path))
+    rows = read_rows(path)
     if len(rows) < 2:
         raise InputError(
             str(path),
@@ -77,9 +78,27 @@ def read_table(
                 expected="a text and a label in every row",
                 mend="Fill or remove those rows.",
             )
-    labels = [cells[label].strip() for _, cells in rows]
+    return [cells[text] for _, cells in rows], as_labels([cells[label].strip() for _, cells in rows])
+
+
+def as_labels(labels: Sequence[str]) -> np.ndarray:
+    """Return the labels of a file: int64 if all are whole numbers, else str."""
     whole = all(re.fullmatch(r"0|-?[1-9]\d{0,17}", value, re.ASCII) for value in set(labels))
-    return [cells[text] for _, cells in rows], np.array(labels, np.int64 if whole else str)
+    return np.array(labels, np.int64 if whole else str)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a table, its header included, as :func:`read_table` reads them."""
+    return _rows(path, _decoded(path))
+
+
+def find_tables(path: Path) -> dict[str, Path]:
+    """Return the tables of a path by split: the file itself, or `train.csv` and its like in a folder."""
+    if not path.is_dir():
+        return {"train": path} if path.suffix.lower() in SUFFIXES else {}
+    entries = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES)
+    found = {SPLIT_NAMES[entry.stem.lower()]: entry for entry in entries if entry.stem.lower() in SPLIT_NAMES}
+    return found if "train" in found else {}
 
 
 def _decoded(path: Path) -> str:

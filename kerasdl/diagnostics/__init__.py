@@ -11,12 +11,14 @@ from kerasdl.diagnostics.attention_picture import attention_map, patch_map
 from kerasdl.diagnostics.curves import Finding, diagnose_classifier
 from kerasdl.diagnostics.forecast_picture import forecast_picture
 from kerasdl.diagnostics.forecasts import diagnose_forecaster
+from kerasdl.diagnostics.kernels import Kernel, recurrent_kernels
 from kerasdl.diagnostics.language import diagnose_language_model
 from kerasdl.diagnostics.report import write_report
 from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
 
 __all__ = [
     "Finding",
+    "Kernel",
     "attention_map",
     "attention_rollout",
     "attention_table",
@@ -26,6 +28,7 @@ __all__ = [
     "forecast_picture",
     "patch_attention",
     "patch_map",
+    "recurrent_kernels",
     "sparsity",
     "sparsity_table",
     "stack_maps",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kerasdl.export.forecaster import Forecaster
     from kerasdl.export.image_classifier import ImageClassifier
     from kerasdl.export.saved_model import ParityError, Predictor, Trial, export
+    from kerasdl.export.series_classifier import SeriesClassifier
     from kerasdl.export.text_classifier import TextClassifier
     from kerasdl.export.text_generator import TextGenerator
 
@@ -20,6 +21,7 @@ _MODULE_OF = {
     "ImageClassifier": "image_classifier",
     "ParityError": "saved_model",
     "Predictor": "saved_model",
+    "SeriesClassifier": "series_classifier",
     "TextClassifier": "text_classifier",
     "TextGenerator": "text_generator",
     "Trial": "saved_model",
@@ -31,6 +33,7 @@ __all__ = [
     "ImageClassifier",
     "ParityError",
     "Predictor",
+    "SeriesClassifier",
     "TextClassifier",
     "TextGenerator",
     "Trial",

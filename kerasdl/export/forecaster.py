@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kerasdl.export.outputs import Outputs, parity_batches
-from kerasdl.export.raw_series import predict_raw_series
+from kerasdl.export.raw_windows import predict_raw_windows
 from kerasdl.export.saved_model import Trial
 from kerasdl.forecast_layout import ForecastLayout, model_inputs
 
@@ -33,14 +33,14 @@ class Forecaster:
         """Forecast with the live model.
 
         Args:
-            raw: A table, an array or windows, see :func:`kerasdl.export.raw_series.predict_raw_series`.
+            raw: A table, an array or windows, see :func:`kerasdl.export.raw_windows.predict_raw_windows`.
 
         Returns:
             "forecast": the quantile nearest to the middle, float32 (count, horizon), or (count, horizon, targets) of
             several targets; "quantiles": the same with the levels last; with several levels "lower" and "upper", the
             outermost; of a table "series" and "time".
         """
-        return predict_raw_series(raw, self.layout, on_windows=self.predict_windows)
+        return predict_raw_windows(raw, self.layout, on_windows=self.predict_windows)
 
     def predict_windows(self, windows: Mapping[str, Any]) -> Outputs:
         """Forecast from whole windows of raw values, by the names of :func:`kerasdl.forecast_layout.model_inputs`."""

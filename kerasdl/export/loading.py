@@ -14,6 +14,7 @@ from kerasdl.export.outputs import DEFAULTS, Outputs
 from kerasdl.export.raw_images import predict_raw_images
 from kerasdl.export.raw_series import predict_raw_series
 from kerasdl.export.raw_texts import as_texts, predict_raw_texts
+from kerasdl.export.raw_windows import predict_raw_windows
 from kerasdl.forecast_layout import ForecastLayout
 
 # TensorFlow Serving leaves files in assets.extra alone.
@@ -65,7 +66,7 @@ class Exported:
         """Call one signature on one batch.
 
         Args:
-            signature: "serving_default" for uint8 pixels or texts, "encoded" for whole image files.
+            signature: "serving_default" for uint8 pixels, texts or series, "encoded" for whole image files.
             batch: uint8 (count, height, width, channels), or an object array of bytes or texts (count,); a mapping
                 where a signature has several inputs.
 
@@ -91,8 +92,9 @@ class Exported:
 
         Args:
             raw: One input or many: images, see :func:`kerasdl.export.raw_images.predict_raw_images`; texts, see
-                :func:`kerasdl.export.raw_texts.predict_raw_texts`; or what is to be forecast, see
-                :func:`kerasdl.export.raw_series.predict_raw_series`.
+                :func:`kerasdl.export.raw_texts.predict_raw_texts`; series, see
+                :func:`kerasdl.export.raw_series.as_raw_series`; or what is to be forecast, see
+                :func:`kerasdl.export.raw_windows.predict_raw_windows`.
 
         Returns:
             "scores": float32 (count, classes); "label": object (count,); of a multi-label model also "present": bool
@@ -104,7 +106,14 @@ class Exported:
             return predict_raw_texts(raw, on_texts=lambda batch: self.run("serving_default", batch))
         if self.description.get("inputs") == "forecast":
             layout = ForecastLayout.from_dict(self.description["layout"])
-            return predict_raw_series(raw, layout, on_windows=lambda batch: self.run("serving_default", batch))
+            return predict_raw_windows(raw, layout, on_windows=lambda batch: self.run("serving_default", batch))
+        if self.description.get("inputs") == "series":
+            return predict_raw_series(
+                raw,
+                input_shape=self.description["input_shape"],
+                missing=self.description["missing"],
+                on_series=lambda batch: self.run("serving_default", batch),
+            )
         return predict_raw_images(
             raw,
             channels=self.description.get("input_shape", (0, 0, 3))[2],

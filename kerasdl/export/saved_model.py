@@ -89,7 +89,8 @@ def export(
         predictor: The trained model with its pre- and postprocessing.
         path: Folder of the model, for example "saved_models/digits"; it is made if need be.
         examples: Real raw inputs that the model was not trained on: uint8 images (count, height, width, channels), an
-            object array of texts (count,), or a mapping of arrays.
+            object array of texts (count,), series (count, length, channels), where lengths differ an object array, or a
+            mapping of arrays.
         description: JSON-able facts that travel with the export.
         tolerance: Largest difference allowed between live and exported numbers.
 

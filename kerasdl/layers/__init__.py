@@ -7,6 +7,7 @@ A layer is registered under the package name "kerasdl" (`keras.saving.register_k
 
 from kerasdl.layers.attention import AttentionWeights, SelfAttention
 from kerasdl.layers.cached_attention import CachedAttention
+from kerasdl.layers.lstm import LSTM
 from kerasdl.layers.scaling import AscendingQuantiles, CalibratedQuantiles, ScaleSeries, UnscaleForecast
 from kerasdl.layers.sequence import ClassToken, PadLength, Positions
 from kerasdl.layers.subwords import SubwordEmbedding
@@ -17,6 +18,7 @@ __all__ = [
     "CachedAttention",
     "CalibratedQuantiles",
     "ClassToken",
+    "LSTM",
     "PadLength",
     "Positions",
     "ScaleSeries",

@@ -16,7 +16,11 @@ from kerasdl.models.generation import generate_tokens, stream_tokens
 from kerasdl.models.generator import Generator
 from kerasdl.models.mlp import mlp
 from kerasdl.models.pretrained import backbone_layers, classifier, features
+from kerasdl.models.recurrent import lstm_classifier
 from kerasdl.models.residual import resnet, resnet9, resnet18, resnet34, resnet50
+from kerasdl.models.series_convolutional import fcn, time_series_resnet
+from kerasdl.models.series_inception import inception_time
+from kerasdl.models.series_mixed import lstm_fcn, series_transformer
 from kerasdl.models.text import text_cnn, text_lstm
 from kerasdl.models.transformer import (
     causal_transformer,
@@ -38,6 +42,7 @@ __all__ = [
     "classifier",
     "cnn",
     "efficientnet_lite0",
+    "fcn",
     "features",
     "generate_tokens",
     "gpt2_small",
@@ -45,17 +50,22 @@ __all__ = [
     "gpt_tiny",
     "linear_forecaster",
     "lstm_forecaster",
+    "inception_time",
+    "lstm_classifier",
+    "lstm_fcn",
     "mlp",
     "resnet",
     "resnet18",
     "resnet34",
     "resnet50",
     "resnet9",
+    "series_transformer",
     "stream_tokens",
     "sequence_to_sequence",
     "temporal_cnn",
     "text_cnn",
     "text_lstm",
+    "time_series_resnet",
     "transformer_classifier",
     "transformer_classifier_small",
     "transformer_classifier_tiny",

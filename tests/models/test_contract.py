@@ -22,6 +22,7 @@ from kerasdl import models
 SMALL = {"filters": (4, 8), "num_layers": (1, 2)}
 ATTENTION = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8}
 VOCABULARY = 11
+RAW = {"mean": (1.0, -2.0), "scale": (2.0, 0.5)}
 # name: (builder, input shape, keywords, trainable parameters); three classes each, or the vocabulary at each position
 CASES = {
     "mlp": (models.mlp, (20,), {"hidden": (16, 8), "dropout": 0.2}, 499),
@@ -78,6 +79,30 @@ CASES = {
         (6,),
         {**ATTENTION, "tie_embeddings": False, "positions": "learned"},
         1984,
+    ),
+    "fcn": (models.fcn, (9, 2), {"filters": (4, 8), "kernel_sizes": (4, 3), "dropout": 0.2, **RAW}, 179),
+    "time_series_resnet": (models.time_series_resnet, (9, 2), {"filters": (4, 4), "l2": 0.01, **RAW}, 527),
+    "inception_time": (models.inception_time, (9, 2), {"filters": 2, "num_layers": 3, "kernel_sizes": (5, 2)}, 221),
+    "lstm_classifier": (models.lstm_classifier, (9, 2), {"units": (3,), **RAW}, 84),
+    "lstm_classifier deep": (
+        models.lstm_classifier,
+        (9, 2),
+        {"units": (3, 4), "bidirectional": True, "residual": True, "pooling": "max", "dropout": 0.1},
+        0,
+    ),
+    "lstm_classifier gru": (
+        models.lstm_classifier,
+        (7, 2),
+        {"units": (3, 3), "cell": "gru", "residual": True, "pooling": "mean"},
+        0,
+    ),
+    "lstm_fcn": (models.lstm_fcn, (9, 2), {"units": 3, "filters": (4,), "kernel_sizes": (3,), **RAW}, 128),
+    "series_transformer": (models.series_transformer, (9, 2), {**ATTENTION, **RAW}, 1859),
+    "series_transformer learned": (
+        models.series_transformer,
+        (8, 1),
+        {**ATTENTION, "patch_size": 1, "positions": "learned", "pooling": "max"},
+        1867,
     ),
 }
 BATCH = 6
@@ -139,7 +164,7 @@ def test_logits_of_any_batch_size(case: str) -> None:
 
 def test_raw_input(case: str) -> None:
     given = build(case).inputs[0]
-    kinds = {1: ("features", "float32"), 3: ("image", "uint8")}
+    kinds = {1: ("features", "float32"), 2: ("series", "float32"), 3: ("image", "uint8")}
     assert (given.name, given.dtype) == (("tokens", "int32") if on_tokens(case) else kinds[len(CASES[case][1])])
     assert not build(case).compiled
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import json
 import lzma
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from kerasdl.data.tables import as_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,8 +68,31 @@ def stocks() -> pd.DataFrame:
 
 FORECASTING_SAMPLES: Mapping[str, Callable[[], pd.DataFrame]] = {"stocks": stocks}
 """From the name of an embedded sample to forecast to the function that returns its table."""
-SAMPLES: Mapping[str, Mapping[str, Callable[[], tuple[np.ndarray, np.ndarray]]]] = {
+
+
+def series(name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the series of a file that `make_series.py` made, and their labels, by split.
+
+    Returns:
+        Of "train" and "test", series of shape (count, length, channels), float32, and labels of shape (count,).
+
+    From the UCR and UEA archives by way of aeon: see `series.LICENSE.txt`. https://www.timeseriesclassification.com
+    """
+    content = lzma.decompress((HERE / f"{name}.xz").read_bytes())
+    facts, end = json.JSONDecoder().raw_decode(content.decode("latin-1"))
+    values = np.frombuffer(content, "<f4", offset=end + -end % 4)
+    parts, start = {}, 0
+    for split, known in facts.items():
+        size = math.prod(known["shape"])
+        found = values[start : start + size].reshape(known["shape"]).astype(np.float32)
+        parts[split] = found, as_labels(known["labels"])
+        start += size
+    return parts
+
+
+SAMPLES: Mapping[str, Mapping[str, Callable[[], Any]]] = {
     "images": {"digits": digits},
     "text": {"glosses": glosses},
+    "series": {name: functools.partial(series, name) for name in ("gun_point", "italy_power_demand", "basic_motions")},
 }
-"""By kind, from the name of an embedded sample to the function that returns its inputs and labels."""
+"""By kind, from the name of an embedded sample to the function that returns its inputs and labels, or its splits."""
