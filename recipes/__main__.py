@@ -22,13 +22,21 @@ from recipes import commands
 from recipes.commands import free_directory, start_keras
 from recipes.typed import as_options, from_words, typed_annotation
 
-RECIPES = ("image_classification", "fine_tuning", "text_classification", "language_model", "sequence_classification")
+RECIPES = (
+    "image_classification",
+    "fine_tuning",
+    "text_classification",
+    "language_model",
+    "forecasting",
+    "sequence_classification",
+)
 # What an export has been tried on, and which of its numbers were compared, by the kind of its inputs.
 TRIED = {
     "images": ("images", "scores"),
     "text": ("texts", "scores"),
     "prompt": ("documents", "losses"),
     "series": ("series", "scores"),
+    "forecast": ("windows", "forecasts"),
 }
 EXPORT = Annotated[str | None, Parameter(help="Folder of the exported model; by default saved_models/NAME.")]
 NO_EXPORT = Annotated[bool, Parameter(help="Train without exporting.")]

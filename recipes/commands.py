@@ -45,12 +45,13 @@ def free_directory(name: str) -> Path:
 
 
 def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 3) -> None:
-    """Answer image files, texts or files of series with an exported model, or go on with texts.
+    """Answer image files, texts or files of series with an exported model, go on with texts, or forecast tables.
 
     Args:
         model: Folder of the export, such as saved_models/digits.
         raw: Path of an image file; for a model of texts, a text in quotes; for a language model, how a text begins;
-            for a model of series, a .ts, .csv, .tsv or .npz file, of which each series gets a line.
+            for a model of series, a .ts, .csv, .tsv or .npz file, of which each series gets a line; for a forecaster,
+            a .csv or .tsv file with the columns of the training data, up to now.
         more: More of them.
         top: How many classes to show for each.
     """
@@ -60,9 +61,10 @@ def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 
     kerasdl.checks.integer(1)("top", top)
     description = read_description(folder)
     kind = description.get("inputs", "images")
-    for path in (raw, *more) if kind in ("images", "series") else ():
+    wanted = {"images": "an image file", "series": "a file of series", "forecast": "a .csv or .tsv file"}
+    for path in (raw, *more) if kind in wanted else ():
         if not Path(path).is_file():
-            expected = "an image file" if kind == "images" else "a file of series"
+            expected = wanted[kind]
             raise InputError(path, received="no such file", expected=expected, mend="Check the path.")
     files = read_files((raw, *more), description) if kind == "series" else {}
     start_keras()
@@ -71,11 +73,15 @@ def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 
         for each in (raw, *more):
             print(exported.generate(each))
         return
+    if kind == "forecast":
+        for each in (raw, *more):
+            print("\n".join(forecast_lines(exported.predict(each), description["layout"]["columns"]["target"])))
+        return
     if not exported.class_names or (kind == "images" and "encoded" not in exported.signatures):
         raise InputError(
             str(folder),
             received="a SavedModel that does not take image files",
-            expected="what kerasdl exported for grey or colour images, for texts or for series",
+            expected="what kerasdl exported for grey or colour images, for texts, for series or for forecasts",
             mend="Pass the folder of such an export, or load this one in Python.",
         )
     for path, series in files.items():
@@ -99,6 +105,25 @@ def read_files(paths: Sequence[str], description: Mapping[str, Any]) -> dict[str
     for path, series in found.items():
         as_raw_series(series, what=path, input_shape=description["input_shape"], missing=description["missing"])
     return found
+
+
+def forecast_lines(outputs: Mapping[str, Any], targets: Sequence[str]) -> list[str]:
+    """Return a table of forecasts: a line for each series and time ahead, and a header."""
+    single = outputs["forecast"].ndim == 2
+    named = len(outputs["series"]) > 1 or bool(outputs["series"][0])
+    kinds = [kind for kind in ("forecast", "lower", "upper") if kind in outputs]
+    header = (
+        ["series"] * named + ["time"] + [kind if single else f"{name} {kind}" for name in targets for kind in kinds]
+    )
+    rows = [header]
+    for index, name in enumerate(outputs["series"]):
+        for step in range(outputs["forecast"].shape[1]):
+            time = str(outputs["time"][index, step]).replace("T", " ") if "time" in outputs else f"+{step + 1}"
+            values = [outputs[kind][index, step] for kind in kinds]
+            numbers = values if single else [value[target] for target in range(len(targets)) for value in values]
+            rows.append([name] * named + [time] + [f"{number:.6g}" for number in numbers])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def best_classes(class_names: Sequence[str], scores: Any, top: int) -> str:

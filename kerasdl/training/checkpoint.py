@@ -190,7 +190,7 @@ def restore_metrics(model: keras.Model, batch: tuple[Any, ...], arrays: Arrays) 
         batch: Any batch: metrics have no variables before they have seen one.
         arrays: What :func:`capture` returned.
     """
-    inputs, targets = (keras.ops.convert_to_tensor(part) for part in batch[:2])
+    inputs, targets = keras.tree.map_structure(keras.ops.convert_to_tensor, tuple(batch[:2]))
     model.compute_metrics(inputs, targets, model(inputs, training=False))
     _assign("metrics", model.metrics_variables, arrays)
 
