@@ -52,7 +52,8 @@ def pair(**keywords: bool) -> tuple[Any, Any]:
 
 def loss(layer: Any, x: Any, states: list[Any], mask: Any, *, with_states: bool) -> tuple[Any, list[Any]]:
     """A number in which each element of each output has a weight of its own."""
-    found = layer(x, mask=mask, initial_state=states if with_states else None)
+    # in training, where a batch goes in halves and few steps are laid out
+    found = layer(x, mask=mask, initial_state=states if with_states else None, training=True)
     found = list(found) if isinstance(found, (tuple, list)) else [found]
     total = 0.0
     for output in found:
