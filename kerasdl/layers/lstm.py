@@ -15,7 +15,6 @@ import keras
 import numpy as np
 from keras import ops
 
-
 # Steps that are laid out one after another in training: more take long to trace.
 SHORT = 32
 
