@@ -116,7 +116,7 @@ def export(
     try:
         saved = staging / "model"
         _write(predictor, saved)
-        parity = _prove(predictor, saved, examples, tolerance, count=count)
+        parity = _prove(predictor, saved, examples, tolerance, count)
         facts = {
             **(description or {}),
             **predictor.description(),
@@ -173,7 +173,7 @@ def _write(predictor: Predictor, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float, *, count: int) -> dict[str, Any]:
+def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float, count: int) -> dict[str, Any]:
     exported = Exported(folder)
     worst, batches = 0.0, []
     for trial in predictor.trials(examples, tolerance=tolerance):
