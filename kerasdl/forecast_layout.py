@@ -112,6 +112,11 @@ def transformed(targets: Any, transform: str, xp: Any = np) -> Any:
     return logarithms if transform == "log_returns" else xp.absolute(logarithms) / ABSOLUTE
 
 
+def possible(quantiles: Any, transform: str, xp: Any = np) -> Any:
+    """Return foretold quantiles without what cannot be: volatility is not below 0."""
+    return xp.maximum(quantiles, 0.0) if transform == "volatility" else quantiles
+
+
 def calendar_features(clock: Any, steps: np.ndarray, layout: ForecastLayout, xp: Any = np) -> Any:
     """Return sine and cosine of where in the day, the week, the year each step of each window lies.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasdl import forecast_baselines, forecast_metrics
-from kerasdl.forecast_layout import ForecastLayout
+from kerasdl.forecast_layout import ForecastLayout, possible
 
 if TYPE_CHECKING:
     import keras
@@ -69,7 +69,8 @@ class Forecasting:
         """Return the quantiles that the model foretells for each window, (windows, horizon, targets, levels)."""
         from kerasdl.measuring import predict_batches
 
-        return predict_batches(model, self.examples(windows), batch_size=batch_size)
+        quantiles = predict_batches(model, self.examples(windows), batch_size=batch_size)
+        return possible(quantiles, self.layout.transform)
 
     def measure(self, model: keras.Model, split: Any, *, batch_size: int) -> dict[str, float]:
         """Return the metrics of the model on a split: see :func:`kerasdl.forecast_metrics.forecast_metrics`.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kerasdl import configuration, run_directory, training
+from kerasdl import configuration, diagnostics, run_directory, training
 from kerasdl.result import Result
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def run_recipe(
                 return _said(Result.load(folder, data=dataset), decided["verbose"])
             keras.utils.set_random_seed(decided["seed"])
             model = build(decided)
+            if decided["verbose"]:
+                _say_slow_kernels(model)
             _check_optimizer(decided)
             if folder is not None:
                 run_directory.begin(folder, config)
@@ -109,6 +111,12 @@ def configured(arguments: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]
         "hardware": training.describe_hardware(),
         "data_fingerprint": dataset.fingerprint,
     }
+
+
+def _say_slow_kernels(model: keras.Model) -> None:
+    for kernel in diagnostics.recurrent_kernels(model):
+        if kernel.reason:
+            print(f"Not the fastest kernel: {kernel}", flush=True)
 
 
 def _check_optimizer(decided: Mapping[str, Any]) -> None:

@@ -116,9 +116,15 @@ def forecast_lines(outputs: Mapping[str, Any], targets: Sequence[str]) -> list[s
         ["series"] * named + ["time"] + [kind if single else f"{name} {kind}" for name in targets for kind in kinds]
     )
     rows = [header]
+    # Days need no time of day.
+    unit = "D" if "time" in outputs and (outputs["time"] == outputs["time"].astype("datetime64[D]")).all() else "s"
     for index, name in enumerate(outputs["series"]):
         for step in range(outputs["forecast"].shape[1]):
-            time = str(outputs["time"][index, step]).replace("T", " ") if "time" in outputs else f"+{step + 1}"
+            time = (
+                str(outputs["time"][index, step].astype(f"datetime64[{unit}]")).replace("T", " ")
+                if "time" in outputs
+                else f"+{step + 1}"
+            )
             values = [outputs[kind][index, step] for kind in kinds]
             numbers = values if single else [value[target] for target in range(len(targets)) for value in values]
             rows.append([name] * named + [time] + [f"{number:.6g}" for number in numbers])

@@ -11,7 +11,7 @@ import numpy as np
 from kerasdl.export.outputs import Outputs, parity_batches
 from kerasdl.export.raw_windows import predict_raw_windows
 from kerasdl.export.saved_model import Trial
-from kerasdl.forecast_layout import ForecastLayout, model_inputs
+from kerasdl.forecast_layout import ForecastLayout, model_inputs, possible
 
 SIGNATURE = "serving_default"
 
@@ -49,9 +49,10 @@ class Forecaster:
         if layout.numbered:
             numbers = {name: number for number, name in enumerate(layout.series)}
             inputs["series"] = np.array([numbers[name] for name in windows["series"]], np.int32)
-        return self._outputs(self.model.predict(inputs, batch_size=len(windows["values"]), verbose=0))
+        return self._outputs(self.model.predict(inputs, batch_size=len(windows["values"]), verbose=0), np)
 
-    def _outputs(self, quantiles: Any) -> dict[str, Any]:
+    def _outputs(self, quantiles: Any, xp: Any) -> dict[str, Any]:
+        quantiles = possible(quantiles, self.layout.transform, xp)
         if self.layout.num_targets == 1:
             quantiles = quantiles[:, :, 0]
         middle = middle_level(self.quantiles)
@@ -90,7 +91,7 @@ class Forecaster:
                 learnt = tf.debugging.Assert(tf.reduce_all(tf.reduce_any(same, axis=1)), ["series: an unknown name"])
                 with tf.control_dependencies([learnt]):
                     inputs["series"] = tf.argmax(tf.cast(same, tf.int32), axis=1, output_type=tf.int32)
-            return self._outputs(self.model(inputs, training=False))
+            return self._outputs(self.model(inputs, training=False), keras.ops)
 
         return {SIGNATURE: (forecast, [specifications])}
 

@@ -140,6 +140,7 @@ def test_prices_are_not_foretold_and_the_diagnosis_says_so():
     assert again.config["transform"] == "volatility"
     # Raw prices go in, their changes come out.
     assert again.predict(prices)["forecast"].max() < 0.1
+    assert again.predict(prices)["lower"].min() >= 0
 
 
 def test_what_can_be_foretold_has_no_finding():
@@ -205,3 +206,8 @@ def test_backtest():
 def test_keywords_that_cannot_work(keywords, says):
     with pytest.raises(InputError, match=says):
         forecasting.resolve(**keywords)
+
+
+def test_what_keeps_the_fast_kernel_away_is_said(capsys):
+    forecasting.train(table(), **{**SMALL, "verbose": 1}, architecture="gru", units=2)
+    assert "Not the fastest kernel: recurrent1: loop, because there is no GPU" in capsys.readouterr().out
