@@ -1,6 +1,6 @@
 """The contract that every forecasting builder keeps, on one small model of each, and what forecasts promise.
 
-Run as a script, `python test_forecasting.py weights.npz forecasts.npz`, it forecasts all cases with the weights given
+Run as a script, `python test_forecasters.py weights.npz forecasts.npz`, it forecasts all cases with the weights given
 on the backend that KERAS_BACKEND names: the test of the backends compares them with those of this process.
 """
 
