@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasdl.time_tables import Columns
+from kerasdl.table_columns import Columns
 
 DAY, WEEK, YEAR = 86_400, 604_800, 31_556_952
 TRANSFORMS = ("none", "returns", "log_returns", "volatility")

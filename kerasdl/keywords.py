@@ -156,7 +156,8 @@ def resolve_architecture(
             raise InputError(
                 name,
                 received=f"{value} for {architecture}",
-                expected=f"nothing: {architecture} has only {' and '.join(defaults)}",
+                expected=f"nothing: {architecture} has "
+                + (f"only {' and '.join(defaults)}" if defaults else "no options of its own"),
                 mend=f"Leave {name} out, or choose another architecture.",
             )
     return {name: value if value is not None else defaults.get(name) for name, value in options.items()}

@@ -37,13 +37,20 @@ _TYPED: dict[str, Any] = {
     "Any": str,
     "bool": bool,
 }
+_SEVERAL: dict[str, Any] = {
+    "Sequence[int]": tuple[int, ...],
+    "Sequence[float]": tuple[float, ...],
+    "Sequence[str]": tuple[str, ...],
+}
 
 
 def typed_annotation(annotation: str) -> Any:
     """Return the part of an annotation that can be typed, or None when only objects will do."""
     parts = {part.strip() for part in annotation.split("|")}
-    if "Sequence[int]" in parts:
-        return Annotated[tuple[int, ...] | None if "None" in parts else tuple[int, ...], NUMBERS]
+    for part, several in _SEVERAL.items():
+        if part in parts:
+            kind: Any = several | None if "None" in parts else several
+            return kind if part == "Sequence[str]" else Annotated[kind, NUMBERS]
     found = [kind for part, kind in _TYPED.items() if part in parts]
     if not found:
         return None
@@ -51,9 +58,9 @@ def typed_annotation(annotation: str) -> Any:
 
 
 def from_words(value: Any, annotation: str) -> Any:
-    """Return what was typed as the recipe wants it: one number of several as a number, true and false as such."""
+    """Return what was typed as the recipe wants it: one of several by itself if it may be, true and false as such."""
     parts = {part.strip() for part in annotation.split("|")}
-    if isinstance(value, tuple) and len(value) == 1 and "int" in parts:
+    if isinstance(value, tuple) and len(value) == 1 and {"int", "str"} & parts:
         return value[0]
     if isinstance(value, str) and "bool" in parts:
         return {"true": True, "false": False}.get(value.lower(), value)
@@ -72,4 +79,4 @@ def as_options(message: str, names: Iterable[str]) -> str:
         values = re.findall(r"""[^(),\s"']+""", match[2])
         return f"--{match[1]} {' '.join(values)}"
 
-    return re.sub(rf"""\b({"|".join(names)})=(\([\d, ]+\)|"[^"]*"|\w+(?:\.\w+)?)""", as_option, message)
+    return re.sub(rf"""\b({"|".join(names)})=(\([\d., ]+\)|"[^"]*"|\w+(?:\.\w+)?)""", as_option, message)

@@ -228,6 +228,8 @@ FILES = {
     "report: output in no folder": (run(), "report runs/ab --output none/a.html", ["none/a.html", "a file in"]),
     "report: output is a folder": (run(), "report runs/ab --output runs", ["output: received 'runs'"]),
 }  # fmt: skip
+PRICES = "date,close\n2024-01-01,1\n2024-01-02,2\n2024-01-03,4\n"
+FORECAST = "train forecasting --data "
 SERIES = "train sequence_classification "
 TS = "@univariate false\n@dimensions 2\n@classLabel true a b\n@data\n1,2:3,4:a\n"
 S = np.random.default_rng(0).normal(size=(40, 5, 2))
@@ -258,6 +260,17 @@ FILES |= {
     ),
     "series: npz all the same": (npz(x=S * 0, y=Y), SERIES + "data.npz", ["all the same"]),
     "series: npz images": (npz(x=X[..., np.newaxis], y=Y), SERIES + "data.npz", ["(40, 8, 8, 1, 1)", "(count, length"]),
+    "forecast: horizon": (all_of(), FORECAST + "stocks --horizon 0", ["horizon: received 0", "--horizon 24"]),
+    "forecast: quantiles": (all_of(), FORECAST + "stocks --quantiles 0.9 0.1", ["quantiles", "ascending"]),
+    "forecast: option": (all_of(), FORECAST + "stocks --units 8", ["units", "nlinear has no options"]),
+    "forecast: name": (all_of(), FORECAST + "stonks", ["'stonks'", "Did you mean 'stocks'"]),
+    "forecast: no column": (file("a.csv", PRICES), FORECAST + "a.csv --target clsoe", ["Did you mean 'close'"]),
+    "forecast: times": (file("a.csv", "date,close\nMay,1\nnext,2\n"), FORECAST + "a.csv", ["cannot be read"]),
+    "forecast: twice": (file("a.csv", PRICES + "2024-01-02,3\n"), FORECAST + "a.csv", ["occur twice", "2024-01-02"]),
+    "forecast: word": (
+        file("a.csv", PRICES + "2024-01-04,n/k\n"), FORECAST + "a.csv --target close", ["'n/k' in row 4"],
+    ),
+    "forecast: short": (file("a.csv", PRICES), FORECAST + "a.csv", ["3 steps", "Bring longer series"]),
     "predict series: no file": (series_model(), "predict model a.ts", ["a.ts", "no such file"]),
     "predict series: type": (series_model(file("a.txt", "1")), "predict model a.txt", ["a.txt", ".ts, .csv"]),
     "predict series: shape": (

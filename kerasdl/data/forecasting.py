@@ -18,6 +18,7 @@ from kerasdl.data.samples import FORECASTING_SAMPLES
 from kerasdl.data.windows import Windows
 from kerasdl.errors import InputError, check_choice, nearest
 from kerasdl.forecast_layout import TRANSFORMS, ForecastLayout, choose_calendar
+from kerasdl.table_columns import choose_columns
 from kerasdl.time_steps import TimeSeries
 
 # Steps of raw values that windows look back by default: some seasons, and several times what is foretold.
@@ -94,7 +95,7 @@ def load_forecasting(
     name, source, table = _find(data)
     asked = {"target": target, "time": time_column, "series": series_column}
     asked |= {"past": past_covariates or None, "known": known_covariates or None}
-    columns = time_tables.choose_columns(table, asked)
+    columns = choose_columns(table, asked)
     raw = time_tables.split_series(table, columns, timezone=timezone)
     if frequency is None:
         frequency = time_steps.infer_frequency(raw)
