@@ -189,8 +189,12 @@ def _backward(
 
 def _steps(step: Any, carry: Any, given: Any, *, unroll: bool, reverse: bool = False) -> tuple[Any, Any]:
     """`ops.scan`, or the same steps one after another, which returns lists and takes lists or tensors."""
-    if not unroll:
+    if not unroll and given[0].shape[0] is not None:
         return ops.scan(step, carry, given, reverse=reverse)
+    if not unroll:
+        # Keras 3.15's scan on TensorFlow fails on several sequences of unknown length: it goes along their indices.
+        indices = ops.arange(ops.shape(given[0])[0], dtype="int32")
+        return ops.scan(lambda carry, t: step(carry, [x[t] for x in given]), carry, indices, reverse=reverse)
     rows = list(zip(*(x if isinstance(x, list) else ops.unstack(x) for x in given), strict=True))
     found = []
     for row in reversed(rows) if reverse else rows:

@@ -166,9 +166,27 @@ def test_files_and_exports_know_any_batch_and_length(tmp_path: pathlib.Path) -> 
         import tensorflow as tf
 
         model.export(tmp_path / "export", verbose=False)
-        served = tf.saved_model.load(tmp_path / "export").serve
+        served = tf.saved_model.load(tmp_path / "export")
         for x in (X, X[:1], X[:, :3]):
-            np.testing.assert_allclose(served(x).numpy(), ops.convert_to_numpy(model(x)), atol=1e-6)
+            np.testing.assert_allclose(served.serve(x).numpy(), ops.convert_to_numpy(model(x)), atol=1e-6)
+
+
+def test_a_length_that_is_not_known_trains_as_a_known_one() -> None:
+    """Of both directions and with a mask: another way through the loop on TensorFlow."""
+    found = []
+    for length in (None, LENGTH):
+        series = keras.Input((length, FEATURES))
+        mask = ops.not_equal(series[..., 0], 0)
+        lstm = layers.LSTM(UNITS, return_sequences=True)
+        x = keras.layers.Bidirectional(lstm)(series, mask=mask)
+        model = keras.Model(series, x)
+        model.set_weights([np.cos(np.arange(w.size)).reshape(w.shape) for w in model.get_weights()])
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        x = X * MASK[..., None]
+        model.train_on_batch(x, np.ones((BATCH, LENGTH, 2 * UNITS), "float32"))
+        found.append([*model.get_weights(), model.predict_on_batch(x)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 if __name__ == "__main__":
