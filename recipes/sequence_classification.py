@@ -47,9 +47,9 @@ FEWEST_EPOCHS = 30
 SMALL = 1000
 """Training series below which batches are small by default."""
 FEW = 100
-"""Validation series below which the epoch is not chosen by their loss. Of so few, one that is hard moves the loss by more
-than epochs differ by, and the lowest is that of an early epoch by chance; the rate falls to nothing at the end, so that
-the last epoch is an average already. Ismail Fawaz et al., arXiv:1809.04356, choose without validation series too."""
+"""Validation series below which their loss does not choose the epoch: of so few, a hard one moves it by more than epochs
+differ by, and early epochs are lowest by chance. The learning rate falls to nothing, so that the last epoch is a settled
+one. Ismail Fawaz et al., arXiv:1809.04356, do without a validation split too."""
 
 
 def train(
@@ -131,8 +131,8 @@ def train(
         gradient_accumulation: Batches whose gradients are averaged before one update.
         ema: Momentum of a moving average of the weights, such as 0.99.
         early_stopping: Epochs without a lower validation loss after which training stops.
-        keep: The weights of which epoch are kept: best, by the validation loss, or last; by default the last where there
-            are fewer than 100 validation series, too few to choose by, and no early stopping.
+        keep: The weights of which epoch are kept: best, by the validation loss, or last; by default the last where
+            there are fewer than 100 validation series, too few to choose by, and no early stopping.
         precision: float32, bfloat16 or float16 (mixed precision; weights and logits stay float32), or auto.
         jit_compile: XLA: true, false or auto.
         steps_per_execution: Batches that run without a return to Python, or auto. What is auto is chosen by a short
