@@ -47,9 +47,9 @@ FEWEST_EPOCHS = 30
 SMALL = 1000
 """Training series below which batches are small by default."""
 FEW = 100
-"""Validation series below which their loss does not choose the epoch: of so few, a hard one moves it by more than epochs
-differ by, and early epochs are lowest by chance. The learning rate falls to nothing, so that the last epoch is a settled
-one. Ismail Fawaz et al., arXiv:1809.04356, do without a validation split too."""
+"""Validation series below which their loss does not choose the epoch: of so few, a hard one moves it by more than
+epochs differ by, and early epochs are lowest by chance. The learning rate falls to nothing, so that the last epoch is a
+settled one. Ismail Fawaz et al., arXiv:1809.04356, do without a validation split too."""
 
 
 def train(

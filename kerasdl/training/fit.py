@@ -135,9 +135,7 @@ def fit(
     )
     # Not left to the first step: a checkpoint restores the optimizer's variables before it.
     model.optimizer.build(model.trainable_variables)
-    best = BestEpoch(
-        last=keep == "last", monitor=monitor, patience=early_stopping or epochs, restore_best_weights=True
-    )
+    best = BestEpoch(last=keep == "last", monitor=monitor, patience=early_stopping or epochs, restore_best_weights=True)
     stateful: list[keras.callbacks.Callback] = []
     if made.use_ema:
         # First of all: what follows must see, and keep, the averaged weights.
