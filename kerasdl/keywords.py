@@ -47,6 +47,7 @@ CHECKS: dict[str, checks.Check] = {
     "label_smoothing": checks.number(0, 1, example=0.1),
     "class_weight": checks.class_weight,
     "early_stopping": checks.integer(1, example=5),
+    "keep": checks.choice("best", "last"),
     "gradient_clip": checks.number(0, above=True, example=1.0),
     "gradient_accumulation": checks.integer(1),
     "ema": checks.number(0, 1, above=True, example=0.99),
@@ -114,6 +115,13 @@ def check(arguments: Mapping[str, Any]) -> None:
     if arguments.get("resume") and arguments.get("directory") is None:
         raise InputError(
             "resume", received="no directory", expected="the folder of the run", mend='Add directory="runs/first".'
+        )
+    if arguments.get("keep") == "last" and arguments.get("early_stopping") is not None:
+        raise InputError(
+            "early_stopping",
+            received=f"{arguments['early_stopping']} with keep='last'",
+            expected="that the validation loss chooses the epoch, where it is to stop the training",
+            mend="Pass keep='best', or leave early_stopping out.",
         )
 
 

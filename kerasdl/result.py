@@ -88,12 +88,16 @@ class Result:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch, from 1, whose weights the model has."""
-        return int(np.nanargmin(self.history["val_loss"])) + 1
+        """The epoch, from 1, whose weights the model has: the best, or the last where the run was to keep that."""
+        losses = np.asarray(self.history["val_loss"], dtype=float)
+        if self.config.get("keep") == "last":
+            return int(np.flatnonzero(np.isfinite(losses))[-1]) + 1
+        return int(np.nanargmin(losses)) + 1
 
     def summary(self) -> str:
         """Return what a person wants to know at the end: metrics, best epoch, findings, where the files are."""
-        lines = [f"Best epoch: {self.best_epoch} of {len(self.history['val_loss'])}", "Test split:"]
+        kept = "Epoch kept, the last" if self.config.get("keep") == "last" else "Best epoch"
+        lines = [f"{kept}: {self.best_epoch} of {len(self.history['val_loss'])}", "Test split:"]
         width = max(map(len, self.metrics)) + 1
         lines += [f"  {name:<{width}} {value:.4f}" for name, value in self.metrics.items()]
         for baseline, values in self.baselines.items():

@@ -46,6 +46,10 @@ STEPS = 600
 FEWEST_EPOCHS = 30
 SMALL = 1000
 """Training series below which batches are small by default."""
+FEW = 100
+"""Validation series below which their loss does not choose the epoch: of so few, a hard one moves it by more than
+epochs differ by, and early epochs are lowest by chance. The learning rate falls to nothing, so that the last epoch is a
+settled one. Ismail Fawaz et al., arXiv:1809.04356, do without a validation split too."""
 
 
 def train(
@@ -74,6 +78,7 @@ def train(
     gradient_accumulation: int = 1,
     ema: float | None = None,
     early_stopping: int | None = None,
+    keep: str | None = None,
     precision: str = "float32",
     jit_compile: bool | str = False,
     steps_per_execution: int | str = 1,
@@ -93,8 +98,8 @@ def train(
 
     Series have one or many channels and one length or different ones. Each channel is standardised inside the model by
     what the training split has, so the export takes raw values. Splits that the data bring are kept. The validation
-    split chooses the epoch whose weights are kept; the test split is measured once, at the end, beside the nearest
-    neighbour.
+    split chooses the epoch whose weights are kept, if it has 100 series at least; the test split is measured once, at
+    the end, beside the nearest neighbour.
 
     Args:
         data: "gun_point", "italy_power_demand" or "basic_motions"; a .ts file, or a folder with name_TRAIN.ts and
@@ -126,6 +131,8 @@ def train(
         gradient_accumulation: Batches whose gradients are averaged before one update.
         ema: Momentum of a moving average of the weights, such as 0.99.
         early_stopping: Epochs without a lower validation loss after which training stops.
+        keep: The weights of which epoch are kept: best, by the validation loss, or last; by default the last where
+            there are fewer than 100 validation series, too few to choose by, and no early stopping.
         precision: float32, bfloat16 or float16 (mixed precision; weights and logits stay float32), or auto.
         jit_compile: XLA: true, false or auto.
         steps_per_execution: Batches that run without a return to Python, or auto. What is auto is chosen by a short
@@ -187,12 +194,17 @@ def train(
     )
 
 
-def lengths(dataset: Dataset, arguments: Mapping[str, Any]) -> dict[str, int]:
-    """Return the batch size and the epochs, those that are not given by the number of training series."""
+def lengths(dataset: Dataset, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the batch size, the epochs and which of them is kept: what is not given by how many series there are."""
     count = len(dataset.train)
     size = arguments["batch_size"] or (16 if count < SMALL else 64)
     steps = count // min(size, count)
-    return {"batch_size": size, "epochs": arguments["epochs"] or max(math.ceil(STEPS / steps), FEWEST_EPOCHS)}
+    few = len(dataset.validation) < FEW and arguments["early_stopping"] is None
+    return {
+        "batch_size": size,
+        "epochs": arguments["epochs"] or max(math.ceil(STEPS / steps), FEWEST_EPOCHS),
+        "keep": arguments["keep"] or ("last" if few else "best"),
+    }
 
 
 def build(

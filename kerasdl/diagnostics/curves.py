@@ -163,6 +163,7 @@ def _overfitting(
             "dropout": round(min(0.6, dropout + 0.2), 2),
             "weight_decay": max(0.01, 2 * (config.get("weight_decay") or 0.0)),
             "early_stopping": max(3, config["epochs"] // 5),
+            **({"keep": "best"} if config.get("keep") == "last" else {}),
         },
     )
 

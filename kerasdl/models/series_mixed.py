@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from kerasdl import blocks, layers, series_blocks, transformer_blocks
+from kerasdl import blocks, layers, recurrent_blocks, series_blocks, transformer_blocks
 from kerasdl.errors import check_choice
 from kerasdl.models import inputs, transformer_inputs
 from kerasdl.models.series_convolutional import KERNEL_SIZES, convolutions
@@ -67,11 +67,15 @@ def lstm_fcn(
     dropout = inputs.check_share("dropout", dropout)
     regularizer = inputs.penalty(l1, l2)
     series, x, mask = series_input(input_shape, mean=mean, scale=scale)
-    # Keras's own layer: `layers.LSTM` failed to trace a last step alone where lengths vary from batch to batch.
-    lstm = keras.layers.LSTM(units, kernel_regularizer=regularizer, recurrent_regularizer=regularizer, name="lstm")
-    read = lstm(x, mask=series_blocks.readable(mask))
-    if dropout:
-        read = keras.layers.Dropout(dropout, name="lstm_dropout")(read)
+    read = recurrent_blocks.recurrent(
+        x,
+        units,
+        return_sequences=False,
+        dropout=dropout,
+        mask=series_blocks.readable(mask),
+        regularizer=regularizer,
+        name="lstm",
+    )
     x = convolutions(
         x,
         mask,

@@ -16,12 +16,23 @@ class BestEpoch(keras.callbacks.EarlyStopping):
     """Keep the weights of the best epoch; an epoch whose monitored value is not finite is never the best.
 
     Keras compares with NaN as with any number, so that a first epoch with NaN would be kept for ever.
+
+    Args:
+        last: Take each epoch for better than those before, so that the last with a finite value is kept.
+        keywords: Those of Keras's EarlyStopping.
     """
+
+    def __init__(self, *, last: bool = False, **keywords: Any):
+        super().__init__(**keywords)
+        self._last = last
 
     def get_monitor_value(self, logs: dict[str, Any] | None) -> Any:
         """Return the monitored value, or None when it is not finite, which makes Keras pass over the epoch."""
         value = super().get_monitor_value(logs)
         return value if value is not None and math.isfinite(value) else None
+
+    def _is_improvement(self, monitor_value: Any, reference_value: Any) -> bool:
+        return self._last or bool(super()._is_improvement(monitor_value, reference_value))
 
 
 class LearningRateRecord(keras.callbacks.Callback):

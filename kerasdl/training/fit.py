@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from kerasdl import keywords
 from kerasdl.training.batches import Augment, Encode, EvaluationBatches, Examples, TrainingBatches
 from kerasdl.training.callbacks import BestEpoch, LearningRateRecord, ProgressDisplay
 from kerasdl.training.finite import FiniteLoss
@@ -35,6 +36,7 @@ def fit(
     proximal_l1: float = 0.0,
     layer_rates: Mapping[str, float] | None = None,
     early_stopping: int | None = None,
+    keep: str = "best",
     class_weight: Mapping[int, float] | None = None,
     encode_targets: Encode | None = None,
     augment: Augment | None = None,
@@ -50,7 +52,7 @@ def fit(
     resume: bool = False,
     verbose: int = 1,
 ) -> dict[str, list[float]]:
-    """Compile `model`, train it, and leave it with the weights of its best epoch.
+    """Compile `model`, train it, and leave it with the weights of its best epoch, or of its last.
 
     Batches come in an order that depends only on `seed` and their position, so the same call with the same initial
     weights gives the same weights. With `ema`, validation and the best weights are those of the moving average. A
@@ -74,6 +76,8 @@ def fit(
         proximal_l1: Weight of an L1 norm that makes exact zeros.
         layer_rates: Share of the learning rate by name of the layer.
         early_stopping: Epochs without a better `monitor` after which training stops; None trains all `epochs`.
+        keep: The weights of which epoch the model is left with: "best", by `monitor`; or "last", where the validation
+            examples are too few to choose by. Not beside `early_stopping`.
         class_weight: Weight of each class index in the loss.
         encode_targets: What turns stored targets into those that `loss` compares.
         augment: What changes a training batch at random: `(generator, inputs, encoded targets) -> (inputs, targets)`.
@@ -97,9 +101,11 @@ def fit(
         The history: a list with one number an epoch for each loss, metric and the learning rate.
 
     Raises:
-        InputError: For an optimizer object together with keywords that would change it.
+        InputError: For an optimizer object together with keywords that would change it, and for `early_stopping`
+            where the last epoch is kept.
         FloatingPointError: When no epoch had a finite `monitor`, so that there is no best epoch.
     """
+    keywords.check({"keep": keep, "early_stopping": early_stopping})
     batches = TrainingBatches(
         train,
         batch_size=batch_size,
@@ -129,7 +135,7 @@ def fit(
     )
     # Not left to the first step: a checkpoint restores the optimizer's variables before it.
     model.optimizer.build(model.trainable_variables)
-    best = BestEpoch(monitor=monitor, patience=early_stopping or epochs, restore_best_weights=True)
+    best = BestEpoch(last=keep == "last", monitor=monitor, patience=early_stopping or epochs, restore_best_weights=True)
     stateful: list[keras.callbacks.Callback] = []
     if made.use_ema:
         # First of all: what follows must see, and keep, the averaged weights.
@@ -183,7 +189,7 @@ def fit(
                 f"finite one.{began} {remedy}"
             )
         warnings.warn(
-            f"The loss became infinite or NaN and training stopped; the weights are those of the best epoch, "
+            f"The loss became infinite or NaN and training stopped; the weights are those of the {keep} epoch, "
             f"{best.best_epoch + 1}.{began} {remedy}",
             stacklevel=2,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -74,7 +75,20 @@ def test_how_long_it_trains_follows_from_the_data():
     assert sequence_classification.lengths(dataset, {**shortest, "epochs": 3, "batch_size": 5}) == {
         "batch_size": 5,
         "epochs": 3,
+        "keep": "last",
     }
+
+
+def test_few_validation_series_do_not_choose_the_epoch(learnt):
+    assert learnt.config["keep"] == "last"
+    assert learnt.best_epoch == 15
+    assert "Epoch kept, the last: 15 of 15" in learnt.summary()
+    few = kerasdl.data.load("gun_point", kind="series")
+    many = dataclasses.replace(few, validation=few.test)
+    none_given = sequence_classification.resolve()
+    assert sequence_classification.lengths(many, none_given)["keep"] == "best"
+    for keywords in ({"keep": "best"}, {"early_stopping": 3}):
+        assert sequence_classification.lengths(few, none_given | keywords)["keep"] == "best"
 
 
 def test_the_export_takes_raw_series_of_any_length(learnt, tmp_path):
@@ -196,6 +210,7 @@ def test_augmentation_changes_values_and_never_padding(policy):
         ({"architecture": "inception_time", "filters": (1, 2)}, ["filters: received (1, 2)", "filters=32"]),
         ({"architecture": "transformer", "num_heads": 3}, ["hidden_dim: received 64", "hidden_dim=66"]),
         ({"augmentation": "flip"}, ["augmentation: received 'flip'", "jitter"]),
+        ({"keep": "last", "early_stopping": 3}, ["early_stopping: received 3", "keep='best'"]),
         ({"missing": "drop"}, ["missing: received 'drop'"]),
     ],
 )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from kerasdl import InputError
 from kerasdl.training import callbacks, precision_policy
 
 
@@ -75,6 +76,18 @@ def test_the_best_epoch_is_kept(build: Any, train: Any, points: Any) -> None:
     assert same(model.get_weights(), record.weights[best])
     assert not same(model.get_weights(), record.weights[-1])
     assert loss_of(model, validation) == pytest.approx(min(history["val_loss"]), rel=1e-5)
+
+
+def test_the_last_epoch_is_kept_where_validation_is_not_to_choose(build: Any, train: Any, points: Any) -> None:
+    model = build()
+    record = WeightsAtEnd()
+    validation = points(16, seed=1)
+    validation.targets = 1 - validation.targets
+    history = train(model, validation=validation, epochs=4, learning_rate=0.3, keep="last", callbacks=[record])
+    assert int(np.argmin(history["val_loss"])) < 3
+    assert same(model.get_weights(), record.weights[-1])
+    with pytest.raises(InputError, match="early_stopping: received 2 with keep='last'"):
+        train(build(), keep="last", early_stopping=2)
 
 
 def test_monitor_names_the_best_epoch(build: Any, train: Any, points: Any) -> None:

@@ -77,9 +77,9 @@ def train(folder: Any, *, stop: int = 0, resume: bool = False, **keywords: Any) 
     "keywords",
     [
         {"schedule": "plateau", "ema": 0.9, "gradient_accumulation": 2, "early_stopping": 2},
-        {"schedule": "one_cycle", "checkpoint_every": 4, "proximal_l1": 1e-3},
+        {"schedule": "one_cycle", "checkpoint_every": 4, "proximal_l1": 1e-3, "keep": "last"},
     ],
-    ids=["plateau, average, accumulation, early stopping", "one cycle, every 4 batches, proximal"],
+    ids=["plateau, average, accumulation, early stopping", "one cycle, every 4 batches, proximal, the last epoch"],
 )
 def test_stopped_by_a_signal_it_goes_on_to_the_bit(tmp_path, keywords):
     weights, history, seen = train(tmp_path / "whole", **keywords)
