@@ -131,6 +131,27 @@ def test_quantiles_never_cross(levels: tuple[float, ...]) -> None:
     np.testing.assert_allclose(np.diff(start), np.diff(norm.ppf(levels)), rtol=1e-5)
 
 
+def test_calibrated_quantiles_move_from_the_middle_and_never_cross() -> None:
+    levels = (0.1, 0.3, 0.5, 0.9)
+    x = np.sort(series(6, 2, 1, 4))
+    layer = layers.CalibratedQuantiles(levels)
+    np.testing.assert_allclose(array(layer(x)), x, atol=1e-6)
+    factors = np.ones((2, 1, 4), "float32")
+    factors[1, 0] = (3.0, 1.0, 1.0, 0.5)
+    layer.factors.assign(factors)
+    found = array(layer(x))
+    np.testing.assert_allclose(found[:, 0], x[:, 0], atol=1e-6)
+    middle = x[:, 1, 0, 2]
+    np.testing.assert_allclose(found[:, 1, 0, 0], middle - 3 * (middle - x[:, 1, 0, 0]), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[:, 1, 0, 3], middle + 0.5 * (x[:, 1, 0, 3] - middle), rtol=1e-4, atol=1e-5)
+    # The outer of two never comes to lie within the inner.
+    factors[0, 0] = (0.0, 2.0, 1.0, 1.0)
+    layer.factors.assign(factors)
+    assert (np.diff(array(layer(x)), axis=-1) >= 0).all()
+    assert layer.count_params() == 8
+    assert not layer.trainable_weights
+
+
 def test_float32_under_any_policy() -> None:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")

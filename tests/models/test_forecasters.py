@@ -38,6 +38,12 @@ CASES: dict[str, tuple[Any, dict[str, Any], int]] = {
     "transformer_forecaster": (models.transformer_forecaster, {**WIDE, **ATTENTION, "patch_size": 4}, 1608),
     "transformer_forecaster rotary": (models.transformer_forecaster, {**ATTENTION, "positions": "rotary"}, 1108),
     "lstm_forecaster": (models.lstm_forecaster, {**WIDE, "units": 4, "num_layers": 2, "dropout": 0.1}, 532),
+    "nlinear season": (models.linear_forecaster, {**WIDE, "season": 3, "residual_scale": 0.1}, 694),
+    "lstm_forecaster season": (
+        models.lstm_forecaster,
+        {"units": 4, "num_layers": 1, "season": 4, "residual_scale": 0.1},
+        172,
+    ),
     "lstm_forecaster gru": (models.lstm_forecaster, {"cell": "gru", "units": 4, "scaler": "none"}, 144),
     "sequence_to_sequence": (models.sequence_to_sequence, {**WIDE, "units": 4, "num_layers": 2}, 712),
     "sequence_to_sequence additive": (
