@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
+import importlib
 import io
 import json
 import math
@@ -150,6 +151,8 @@ def unseal(directory: Path) -> tuple[keras.Model, dict[str, Any], dict[str, list
             raise ValueError(f"{name} has changed since it was written")
     config = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
     history = _history_from_csv((directory / HISTORY_FILE).read_text("utf-8"))
+    # Registers the layers of the kit, which a process that only loads has not imported yet.
+    importlib.import_module("kerasdl.layers")
     model = keras.models.load_model(directory / MODEL_FILE, compile=False, safe_mode=True)
     return model, config, history, facts
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,6 +94,13 @@ def test_a_saved_forecaster_forecasts_the_same(rich):
     np.testing.assert_array_equal(again.predict(ahead(data))["quantiles"], result.predict(ahead(data))["quantiles"])
     assert again.evaluate(data).keys() == result.metrics.keys()
     assert "Forecasts of the test split" in (result.directory / "report.html").read_text("utf-8")
+
+
+def test_a_process_that_only_loads_knows_the_layers(rich):
+    result, _, _ = rich
+    code = f"import kerasdl; print(kerasdl.Result.load({str(result.directory)!r}).model.name)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "linear_forecaster\n", done.stderr
 
 
 def test_a_later_row_changes_no_forecast(rich):
