@@ -81,7 +81,7 @@ def fit(
         class_weight: Weight of each class index in the loss.
         encode_targets: What turns stored targets into those that `loss` compares.
         augment: What changes a training batch at random: `(generator, inputs, encoded targets) -> (inputs, targets)`.
-        jit_compile: XLA: True, False, or "auto" as Keras decides.
+        jit_compile: XLA: True, False, or "auto" as Keras decides. JAX always compiles.
         steps_per_execution: Batches that run without a return to Python, at most: it is lowered to a divisor of the
             batches of an epoch, so that epochs keep their length.
         skip_bad_batches: Up to so many batches whose loss or update is not finite are undone and passed over; the next
@@ -130,7 +130,8 @@ def fit(
         optimizer=made,
         loss=loss,
         metrics=list(metrics),
-        jit_compile=jit_compile,
+        # JAX without it runs one operation after another, a hundred times slower: nobody means that by False.
+        jit_compile=jit_compile or keras.backend.backend() == "jax",
         steps_per_execution=next(n for n in range(steps_per_execution, 0, -1) if batches.steps % n == 0),
     )
     # Not left to the first step: a checkpoint restores the optimizer's variables before it.
