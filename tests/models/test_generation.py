@@ -61,19 +61,22 @@ def same(first: Any, second: Any) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def one_by_one(model: keras.Model, prompt: list[int], count: int) -> list[int]:
-    """The same greedily by the plain model: all is looked at until the window is full, then its last half goes on."""
-    text, context, written = list(prompt) or [0], [], []
+def short_of_the_best(model: keras.Model, prompt: list[int], written: list[int]) -> list[float]:
+    """How far the logit of each written token is below the plain model's highest, given those before it.
+
+    The plain model looks at all until the window is full, then its last half goes on.
+    """
+    text, context, found = list(prompt) or [0], [], []
     for token in text:
         context = [*context, token] if len(context) < WINDOW else [*context, token][-(WINDOW // 2) :]
-    while len(written) < count:
+    for token in written:
         # Zeros behind the context change nothing in it.
         tokens = np.zeros((1, model.inputs[0].shape[1] or WINDOW), "int32")
         tokens[0, : len(context)] = context
-        token = int(array(model(tokens, training=False))[0, len(context) - 1].argmax())
-        written.append(token)
+        logits = array(model(tokens, training=False))[0, len(context) - 1]
+        found.append(float(logits.max() - logits[token]))
         context = [*context, token] if len(context) < WINDOW else [*context, token][-(WINDOW // 2) :]
-    return written
+    return found
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -82,7 +85,8 @@ def test_greedy_tokens_are_those_of_the_plain_model(variant: str) -> None:
     assert {row.dtype for row in found} == {np.dtype("int32")}
     assert len(np.unique(found)) > 5
     for prompt, row in zip(PROMPTS, found, strict=True):
-        assert row.tolist() == one_by_one(shared(variant), prompt, 32)
+        # Of two that are as likely to the fifth digit, the kernels of the processor decide which is the likelier.
+        assert max(short_of_the_best(shared(variant), prompt, row.tolist())) <= 1e-4
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -104,7 +108,7 @@ def test_within_a_window_that_is_never_full() -> None:
     prompts = [[3, 4, 5], []]
     found = generate_tokens(shared("rotary"), prompts, max_new_tokens=6, temperature=0)
     for prompt, row in zip(prompts, found, strict=True):
-        assert row.tolist() == one_by_one(shared("rotary"), prompt, 6)
+        assert max(short_of_the_best(shared("rotary"), prompt, row.tolist())) <= 1e-4
 
 
 def test_draws_repeat_by_seed_row_and_place() -> None:
@@ -158,7 +162,7 @@ def test_weights_that_change_are_followed() -> None:
         model.set_weights([w[..., ::-1] for w in weights])
         after = generate_tokens(model, PROMPTS, max_new_tokens=32, temperature=0, window=WINDOW)
         assert not same(after, before)
-        assert after[2].tolist() == one_by_one(model, PROMPTS[2], 32)
+        assert max(short_of_the_best(model, PROMPTS[2], after[2].tolist())) <= 1e-4
     finally:
         model.set_weights(weights)
 
