@@ -6,7 +6,7 @@ Functions take `xp`, NumPy or `keras.ops`: training and the live model compute i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -110,6 +110,11 @@ def transformed(targets: Any, transform: str, xp: Any = np) -> Any:
         return ratio - 1.0
     logarithms = xp.log(ratio)
     return logarithms if transform == "log_returns" else xp.absolute(logarithms) / ABSOLUTE
+
+
+def middle_level(quantiles: Sequence[float]) -> int:
+    """Return the index of the level nearest to one half: the point forecast."""
+    return min(range(len(quantiles)), key=lambda index: abs(quantiles[index] - 0.5))
 
 
 def possible(quantiles: Any, transform: str, xp: Any = np) -> Any:

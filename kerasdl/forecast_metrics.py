@@ -162,8 +162,3 @@ def calibration_factors(
                 # Below zero the quantile would cross the middle: then the middle is what is wrong, and it stays.
                 factors[step, target, index] = max(0.0, np.quantile(seen, exact, method="higher"))
     return factors
-
-
-def interval_name(levels: Sequence[float]) -> str:
-    """Return how the interval between the outer levels is called, such as "80 %"."""
-    return f"{100 * (levels[-1] - levels[0]):g} %"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasdl import forecast_baselines, forecast_metrics
-from kerasdl.forecast_layout import ForecastLayout, possible
+from kerasdl.forecast_layout import ForecastLayout, middle_level, possible
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +59,7 @@ class Forecasting:
     @property
     def middle(self) -> int:
         """Index of the level that is the point forecast."""
-        return min(range(len(self.quantiles)), key=lambda index: abs(self.quantiles[index] - 0.5))
+        return middle_level(self.quantiles)
 
     def examples(self, split: Any) -> Any:
         """Return the windows of a split as the model takes them."""
@@ -79,17 +79,20 @@ class Forecasting:
         forecast or a better if the last value is as good, see :func:`kerasdl.forecast_metrics.diebold_mariano`.
         """
         quantiles = self.forecasts(model, split, batch_size=batch_size)
-        metrics = forecast_metrics.forecast_metrics(
-            split.targets,
-            quantiles[..., self.middle],
-            scales=split.scales[split.number],
-            last=split.last_values(),
-            quantiles=quantiles,
-            levels=self.quantiles,
-        )
+        metrics = self._metrics(split, quantiles)
         against = self._against(split, quantiles[..., self.middle], {forecast_baselines.LAST})
         ratio, p_value = (against[forecast_baselines.LAST][name] for name in ("error_ratio", "p_value"))
         return metrics | {"skill": 1 - ratio, "p_value": p_value}
+
+    def _metrics(self, windows: Any, quantiles: np.ndarray) -> dict[str, float]:
+        return forecast_metrics.forecast_metrics(
+            windows.targets,
+            quantiles[..., self.middle],
+            scales=windows.scales[windows.number],
+            last=windows.last_values(),
+            quantiles=quantiles,
+            levels=self.quantiles,
+        )
 
     def _against(self, windows: Any, forecast: np.ndarray, names: set[str]) -> dict[str, dict[str, float]]:
         """Return for each naive forecast the ratio of the errors and the p value of the test of being better."""
@@ -144,14 +147,6 @@ class Forecasting:
         quantiles = self.forecasts(model, test, batch_size=size)
         forecast, last = quantiles[..., self.middle], test.last_values()[:, None]
         moved = float(np.nanstd(test.targets - last))
-        metrics = forecast_metrics.forecast_metrics(
-            test.targets,
-            forecast,
-            scales=test.scales[test.number],
-            last=last[:, 0],
-            quantiles=quantiles,
-            levels=self.quantiles,
-        )
         several = len(self.quantiles) > 1
         return diagnose_forecaster(
             history=history,
@@ -161,7 +156,7 @@ class Forecasting:
             train_skill=skills[0],
             validation_skill=skills[1],
             nominal=self.quantiles[-1] - self.quantiles[0] if several else None,
-            coverage=metrics["coverage"] if several else None,
+            coverage=self._metrics(test, quantiles)["coverage"] if several else None,
             independent=max(1, len(np.unique(test.time)) // self.layout.horizon),
         )
 

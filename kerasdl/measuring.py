@@ -39,6 +39,15 @@ class Classification:
         """Return what the model says of every example of a split: see :func:`predict_scores`."""
         return predict_scores(model, self.examples(split), batch_size=batch_size, multi_label=self.multi_label)
 
+    def scores_by_length(self, model: keras.Model, split: Split, *, batch_size: int) -> np.ndarray:
+        """Return the same for examples of different lengths, of which those of a batch are to be alike."""
+        from kerasdl.data import Split
+
+        # By length, so that batches need little padding; then back in order.
+        order = np.argsort([len(example) for example in split.inputs], kind="stable")
+        scores = Classification.scores(self, model, Split(*split.batch(order)), batch_size=batch_size)
+        return scores[np.argsort(order)]
+
     def measure(self, model: keras.Model, split: Split, *, batch_size: int) -> dict[str, float]:
         """Return the metrics of the model on a split: see :func:`classification_metrics`."""
         return classification_metrics(split.targets, self.scores(model, split, batch_size=batch_size))

@@ -61,12 +61,7 @@ class SeriesClassification(measuring.Classification):
         """Return what the model says of every series of a split."""
         if self.input_shape[0] is not None:
             return super().scores(model, split, batch_size=batch_size)
-        from kerasdl.data import Split
-
-        # By length, so that batches need little padding; then back in order.
-        order = np.argsort([len(one) for one in split.inputs], kind="stable")
-        scores = super().scores(model, Split(*split.batch(order)), batch_size=batch_size)
-        return scores[np.argsort(order)]
+        return self.scores_by_length(model, split, batch_size=batch_size)
 
     def baselines(self, dataset: Dataset) -> dict[str, dict[str, float]]:
         """Return what the nearest neighbour reaches: see :func:`kerasdl.series_baselines.nearest_neighbours`."""

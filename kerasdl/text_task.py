@@ -60,12 +60,7 @@ class TextClassification(measuring.Classification):
 
     def scores(self, model: keras.Model, split: Split, *, batch_size: int) -> np.ndarray:
         """Return what the model says of every text of a split."""
-        from kerasdl.data import Split
-
-        # By length, so that batches need little padding; then back in order.
-        order = np.argsort([len(text) for text in split.inputs], kind="stable")
-        scores = super().scores(model, Split(*split.batch(order)), batch_size=batch_size)
-        return scores[np.argsort(order)]
+        return self.scores_by_length(model, split, batch_size=batch_size)
 
     def baselines(self, dataset: Dataset) -> dict[str, dict[str, float]]:
         """Return what a linear model on bags of words reaches: see :func:`kerasdl.baselines.bag_of_words`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +84,7 @@ class ForecastDataset(Dataset):
         """For each series, the first step that is not for training."""
         return tuple(end for _, end in self.windows[0].ranges)
 
-    @functools.cached_property
+    @property
     def scales(self) -> np.ndarray:
         """For each series and target how far training values are from those a season before, (series, targets).
 
@@ -93,7 +92,7 @@ class ForecastDataset(Dataset):
 
         Hyndman and Koehler, Another look at measures of forecast accuracy, 2006, doi:10.1016/j.ijforecast.2006.03.001
         """
-        return _scales(self.series, self.train, self.layout)
+        return self.windows[0].scales
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -167,7 +166,7 @@ def assemble(
         ranges["train"].append((0, max(0, validation - gap)))
         ranges["validation"].append((validation, max(validation, test - gap)))
         ranges["test"].append((test, last))
-    splits = {split: Windows(series, layout, found) for split, found in ranges.items()}
+    splits: dict[str, Any] = {split: Windows(series, layout, found) for split, found in ranges.items()}
     for split, windows in splits.items():
         if not len(windows):
             longest = max(map(len, series))
@@ -179,10 +178,9 @@ def assemble(
                 mend="Bring longer series, or pass a smaller sequence_length, horizon or gap.",
             )
     _refuse_constant(name, splits["train"])
-    scales = _scales(series, splits["train"], layout)
-    splits_of: dict[str, Any] = {
-        split: Windows(series, layout, found, scales=scales) for split, found in ranges.items()
-    }
+    scales = _scales(splits["train"], layout)
+    for windows in splits.values():
+        windows.scales = scales
     return ForecastDataset(
         name=name,
         kind="forecasting",
@@ -193,7 +191,7 @@ def assemble(
         starts=starts,
         gap=gap,
         fractions=fractions,
-        **splits_of,
+        **splits,
     )
 
 
@@ -243,7 +241,7 @@ def _refuse_constant(name: str, train: Windows) -> None:
         )
 
 
-def _scales(series: Sequence[TimeSeries], train: Any, layout: ForecastLayout) -> np.ndarray:
+def _scales(train: Windows, layout: ForecastLayout) -> np.ndarray:
     rows = []
     for number, (_, end) in enumerate(train.ranges):
         values = train.history(number)[:end].astype(np.float64)

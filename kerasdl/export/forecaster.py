@@ -11,7 +11,7 @@ import numpy as np
 from kerasdl.export.outputs import Outputs, parity_batches
 from kerasdl.export.raw_windows import predict_raw_windows
 from kerasdl.export.saved_model import Trial
-from kerasdl.forecast_layout import ForecastLayout, model_inputs, possible
+from kerasdl.forecast_layout import ForecastLayout, middle_level, model_inputs, possible
 
 SIGNATURE = "serving_default"
 
@@ -114,8 +114,3 @@ class Forecaster:
     def description(self) -> dict[str, Any]:
         """Return what somebody who loads the export must know."""
         return {"inputs": "forecast", "layout": self.layout.as_dict(), "quantiles": list(self.quantiles)}
-
-
-def middle_level(quantiles: Sequence[float]) -> int:
-    """Return the index of the level nearest to one half: the point forecast."""
-    return min(range(len(quantiles)), key=lambda index: abs(quantiles[index] - 0.5))

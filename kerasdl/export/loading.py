@@ -1,4 +1,4 @@
-"""Use an exported model: needs TensorFlow, NumPy and the neighbours `raw_*`, no Keras and no training code."""
+"""Use an exported model: needs TensorFlow and NumPy, for tables to forecast pandas; no Keras and no training code."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from kerasdl.errors import InputError
+from kerasdl.export.length_batches import run_by_length
 from kerasdl.export.outputs import Outputs
 from kerasdl.series_values import as_series, padded
 
-BATCH_SIZE = 256
 # Values of a batch, padding counted: one series of any length is a batch by itself.
 BATCH_VALUES = 2_000_000
 
@@ -34,26 +34,11 @@ def predict_raw_series(
         InputError: For anything that is no series that the model takes.
     """
     series = as_raw_series(raw, input_shape=input_shape, missing=missing)
-    # Together with others of its length a series needs little padding, and a long one makes none slow.
-    order = np.argsort([len(one) for one in series], kind="stable")
-    rows: dict[str, list[np.ndarray]] = {}
-    for batch in _batches(series, order):
-        for name, values in on_series(padded([series[index] for index in batch])).items():
-            rows.setdefault(name, []).append(values)
-    back = np.argsort(order)
-    return {name: np.concatenate(values)[back] for name, values in rows.items()}
-
-
-def _batches(series: list[np.ndarray], order: np.ndarray) -> list[list[int]]:
-    batches: list[list[int]] = []
-    for index in order:
-        # In order of length, this one is the longest so far.
-        fits = batches and len(batches[-1]) < BATCH_SIZE
-        if fits and (len(batches[-1]) + 1) * series[index].size <= BATCH_VALUES:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
+    return run_by_length(
+        [one.size for one in series],
+        most=BATCH_VALUES,
+        on_batch=lambda batch: on_series(padded([series[index] for index in batch])),
+    )
 
 
 def as_raw_series(raw: Any, *, input_shape: Sequence[int | None], missing: str, what: str = "raw") -> list[np.ndarray]:

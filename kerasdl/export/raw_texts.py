@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from kerasdl.errors import InputError
+from kerasdl.export.length_batches import run_by_length
 from kerasdl.export.outputs import Outputs
 
-BATCH_SIZE = 256
 # Characters of a batch, padding counted: one text of any length is a batch by itself.
 BATCH_CHARACTERS = 400_000
 
@@ -29,26 +29,9 @@ def predict_raw_texts(raw: Any, *, on_texts: Callable[[np.ndarray], Outputs]) ->
         InputError: For anything that is no text.
     """
     texts = as_texts(raw)
-    # Together with others of its length a text needs little padding, and a long one makes none slow.
-    order = np.argsort([len(text) for text in texts], kind="stable")
-    rows: dict[str, list[np.ndarray]] = {}
-    for batch in _batches(texts, order):
-        for name, values in on_texts(texts[batch]).items():
-            rows.setdefault(name, []).append(values)
-    back = np.argsort(order)
-    return {name: np.concatenate(values)[back] for name, values in rows.items()}
-
-
-def _batches(texts: np.ndarray, order: np.ndarray) -> list[np.ndarray]:
-    batches: list[list[int]] = []
-    for index in order:
-        # In order of length, this one is the longest so far.
-        fits = batches and len(batches[-1]) < BATCH_SIZE
-        if fits and (len(batches[-1]) + 1) * len(texts[index]) <= BATCH_CHARACTERS:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return [np.array(batch) for batch in batches]
+    return run_by_length(
+        [len(text) for text in texts], most=BATCH_CHARACTERS, on_batch=lambda batch: on_texts(texts[batch])
+    )
 
 
 def as_texts(raw: Any) -> np.ndarray:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kerasdl import InputError
-from kerasdl.export.raw_texts import BATCH_CHARACTERS, BATCH_SIZE, as_texts, predict_raw_texts
+from kerasdl.export.length_batches import BATCH_SIZE
+from kerasdl.export.raw_texts import BATCH_CHARACTERS, as_texts, predict_raw_texts
 
 
 def lengths(texts):
