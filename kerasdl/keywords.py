@@ -67,6 +67,7 @@ CHECKS: dict[str, checks.Check] = {
     "normalization": checks.choice(*NORMALIZATIONS, "rms"),
     "patch_size": checks.integer(1, example=4),
     "stem": checks.choice("patch", "convolution"),
+    "stem_depth": checks.integer(1, example=2),
     "pooling": checks.choice("mean", "class_token"),
     "filters": checks.one_or_more,
     "num_layers": checks.integer(1, example=2),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,20 @@ if TYPE_CHECKING:
     from kerasdl.task import Task
 
 History = dict[str, list[float]]
+_test_is_left: ContextVar[bool] = ContextVar("_test_is_left", default=False)
+
+
+@contextlib.contextmanager
+def without_test() -> Iterator[None]:
+    """Train without looking at the test split: no metrics, no baselines, no diagnosis; a search has them at its end.
+
+    The runs in here have the same configuration, weights and history as others.
+    """
+    token = _test_is_left.set(True)
+    try:
+        yield
+    finally:
+        _test_is_left.reset(token)
 
 
 def run_recipe(
@@ -84,6 +100,7 @@ def run_recipe(
         keras.utils.clear_session(free_memory=True)
         gc.collect()
         run_directory.restart(folder, asked=asked)
+    left = _test_is_left.get()
     result = Result(
         recipe=recipe,
         model=model,
@@ -91,7 +108,9 @@ def run_recipe(
         config=config,
         dataset=dataset,
         task=task,
-        baselines=baselines() if baselines is not None else None,
+        metrics={} if left else None,
+        diagnosis=[] if left else None,
+        baselines=baselines() if baselines is not None and not left else None,
     )
     if folder is not None:
         result.save(folder)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Below, a backbone's last feature map is one or four points: little is left of what it has learned.
 SMALLEST_SIDE = 96
+# What the data depend on.
+DATA_KEYWORDS: tuple[str, ...] = ("image_size", "input_shape", "num_classes")
 
 
 def train(
@@ -148,7 +150,7 @@ def train(
 
     from kerasdl.phases import phases
 
-    dataset = kerasdl.data.load(data, image_size=image_size, input_shape=input_shape, num_classes=num_classes)
+    dataset = load(**arguments)
     class_weights = kerasdl.data.class_weights(dataset, class_weight)
     ways = targets.loss_and_encoding(dataset, label_smoothing=label_smoothing)
     augment = kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes)
@@ -193,6 +195,11 @@ def train(
         build=lambda decided: built(decided["precision"], decided["batch_size"]),
         fit=fitted,
     )
+
+
+def load(**arguments: Any) -> kerasdl.data.Dataset:
+    """Return the data as :func:`train` takes them, from its resolved arguments."""
+    return kerasdl.data.load(arguments["data"], **{name: arguments[name] for name in DATA_KEYWORDS})
 
 
 def nearest_neighbours(

@@ -31,6 +31,24 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 }
 OPTIONS = ("num_layers", "num_heads", "hidden_dim", "units", "filters")
 CELLS = ("lstm", "gru", "rnn")
+# What the data depend on.
+DATA_KEYWORDS: tuple[str, ...] = (
+    "target",
+    "time_column",
+    "series_column",
+    "past_covariates",
+    "known_covariates",
+    "frequency",
+    "timezone",
+    "calendar",
+    "transform",
+    "horizon",
+    "sequence_length",
+    "season",
+    "gap",
+    "validation_fraction",
+    "test_fraction",
+)
 
 
 def train(
@@ -165,7 +183,7 @@ def train(
     arguments = {name: value for name, value in locals().items() if name not in configuration.RECORDED}
     arguments = resolve(**arguments)
 
-    dataset = kerasdl.data.load_forecasting(data, **configuration.matching(kerasdl.data.load_forecasting, arguments))
+    dataset = load(**arguments)
     arguments |= dataset.keywords
     statistics = kerasdl.data.fit_statistics(dataset, scaler)
     task = kerasdl.Forecasting.of(dataset, quantiles=quantiles, load=dataset.keywords, numbered=len(statistics) > 1)
@@ -226,13 +244,19 @@ def backtest(data: Any = "stocks", *, folds: int = 4, **arguments: Any) -> list[
     """
     checks.integer(1, example=4)("folds", folds)
     resolved = resolve(data=data, **arguments)
-    loaded = kerasdl.data.load_forecasting(data, **configuration.matching(kerasdl.data.load_forecasting, resolved))
+    loaded = load(**resolved)
     rows = []
     for number, dataset in enumerate(kerasdl.data.backtest_folds(loaded, folds), start=1):
         result = train(dataset, **{"verbose": 0, **arguments})
         begin, end = dataset.test_span
         rows.append({"fold": number, "begin": begin, "end": end, **result.metrics, "baselines": result.baselines})
     return rows
+
+
+def load(**arguments: Any) -> kerasdl.data.ForecastDataset:
+    """Return the data as :func:`train` takes them, from its resolved arguments."""
+    keywords = {name: arguments[name] for name in DATA_KEYWORDS}
+    return kerasdl.data.load_forecasting(arguments["data"], **keywords)
 
 
 def build(

@@ -36,6 +36,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "hidden_dim": 128,
         "patch_size": 4,
         "stem": "convolution",
+        "stem_depth": 2,
         "pooling": "mean",
         "stochastic_depth": 0.1,
         "normalization": "layer",
@@ -44,6 +45,8 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     },
 }
 OPTIONS = tuple(dict.fromkeys(name for options in ARCHITECTURES.values() for name in options))
+# What the data depend on.
+DATA_KEYWORDS: tuple[str, ...] = ("image_size", "input_shape", "num_classes")
 
 
 def train(
@@ -57,6 +60,7 @@ def train(
     hidden_dim: int | None = None,
     patch_size: int | None = None,
     stem: str | None = None,
+    stem_depth: int | None = None,
     pooling: str | None = None,
     normalization: str | None = None,
     normalization_momentum: float | None = None,
@@ -108,11 +112,12 @@ def train(
         architecture: mlp, cnn, resnet9, resnet18, resnet34, resnet50, or vit, a vision transformer.
         filters: Channels of each stage, for cnn and the resnets.
         units: Units of each fully connected layer, for mlp and cnn.
-        num_layers: Blocks of attention and feed-forward layers, for vit, as are the next five; by default 6.
+        num_layers: Blocks of attention and feed-forward layers, for vit, as are the next six; by default 6.
         num_heads: Attention heads in each block, by default 4; they divide the features.
         hidden_dim: Features of each patch, by default 128.
         patch_size: Side of a patch in pixels, by default 4; for the convolutional stem a power of 2.
         stem: What makes vectors of patches: convolution (the default), or patch, a single linear layer.
+        stem_depth: Convolutions at each size of the convolutional stem, by default 2.
         pooling: What the logits are made from: mean of all patches (the default), or class_token.
         normalization: batch (the default), layer, group or none; for vit layer (its default) or rms.
         normalization_momentum: Momentum of batch normalization's statistics; by default it suits the number of steps.
@@ -172,7 +177,7 @@ def train(
     arguments = {name: value for name, value in locals().items() if name not in configuration.RECORDED}
     arguments = resolve(**arguments)
 
-    dataset = kerasdl.data.load(data, image_size=image_size, input_shape=input_shape, num_classes=num_classes)
+    dataset = load(**arguments)
     weights = kerasdl.data.class_weights(dataset, class_weight)
     augment = kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes)
     ways = {**targets.loss_and_encoding(dataset, label_smoothing=label_smoothing), "augment": augment}
@@ -202,6 +207,11 @@ def train(
     )
 
 
+def load(**arguments: Any) -> kerasdl.data.Dataset:
+    """Return the data as :func:`train` takes them, from its resolved arguments."""
+    return kerasdl.data.load(arguments["data"], **{name: arguments[name] for name in DATA_KEYWORDS})
+
+
 def build(
     input_shape: Sequence[int],
     num_classes: int,
@@ -214,6 +224,7 @@ def build(
     hidden_dim: int | None = None,
     patch_size: int | None = None,
     stem: str | None = None,
+    stem_depth: int | None = None,
     pooling: str | None = None,
     normalization: str | None = None,
     normalization_momentum: float | None = None,

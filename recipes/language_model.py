@@ -20,6 +20,9 @@ from kerasdl.errors import InputError
 if TYPE_CHECKING:
     import keras
 
+# What the data depend on.
+DATA_KEYWORDS: tuple[str, ...] = ()
+
 
 def train(
     data: Any = "pydoc_topics",
@@ -115,7 +118,7 @@ def train(
     arguments = {name: value for name, value in locals().items() if name not in configuration.RECORDED}
     arguments = resolve(**arguments)
 
-    dataset = kerasdl.data.load(data, kind="language")
+    dataset = load(**arguments)
     known = kerasdl.data.Vocabulary.make(dataset.train.inputs, kind=vocabulary, size=vocabulary_size)
     task = kerasdl.LanguageModelling(vocabulary=known, sequence_length=sequence_length)
     examples, held_out = task.examples(dataset.train), task.examples(dataset.validation)
@@ -144,6 +147,11 @@ def train(
         baselines=lambda: task.baselines(dataset),
         examples=len(examples),
     )
+
+
+def load(**arguments: Any) -> kerasdl.data.Dataset:
+    """Return the data as :func:`train` takes them, from its resolved arguments."""
+    return kerasdl.data.load(arguments["data"], kind="language")
 
 
 def build(

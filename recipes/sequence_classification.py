@@ -50,6 +50,8 @@ FEW = 100
 """Validation series below which their loss does not choose the epoch: of so few, a hard one moves it by more than
 epochs differ by, and early epochs are lowest by chance. The learning rate falls to nothing, so that the last epoch is a
 settled one. Ismail Fawaz et al., arXiv:1809.04356, do without a validation split too."""
+# What the data depend on.
+DATA_KEYWORDS: tuple[str, ...] = ("num_classes", "missing")
 
 
 def train(
@@ -164,7 +166,7 @@ def train(
     arguments = {name: value for name, value in locals().items() if name not in configuration.RECORDED}
     arguments = resolve(**arguments)
 
-    dataset = kerasdl.data.load(data, kind="series", num_classes=num_classes, missing=missing)
+    dataset = load(**arguments)
     weights = kerasdl.data.class_weights(dataset, class_weight)
     arguments |= lengths(dataset, arguments)
     task = kerasdl.SeriesClassification.of(dataset, missing=missing)
@@ -205,6 +207,11 @@ def lengths(dataset: Dataset, arguments: Mapping[str, Any]) -> dict[str, Any]:
         "epochs": arguments["epochs"] or max(math.ceil(STEPS / steps), FEWEST_EPOCHS),
         "keep": arguments["keep"] or ("last" if few else "best"),
     }
+
+
+def load(**arguments: Any) -> kerasdl.data.Dataset:
+    """Return the data as :func:`train` takes them, from its resolved arguments."""
+    return kerasdl.data.load(arguments["data"], kind="series", **{name: arguments[name] for name in DATA_KEYWORDS})
 
 
 def build(

@@ -27,6 +27,8 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "cnn": {"num_layers": 1, "units": 128, "subwords": 30_000},
 }
 OPTIONS = ("num_layers", "num_heads", "units", "subwords")
+# What the data depend on.
+DATA_KEYWORDS: tuple[str, ...] = ("num_classes",)
 
 
 def train(
@@ -139,7 +141,7 @@ def train(
     arguments = {name: value for name, value in locals().items() if name not in configuration.RECORDED}
     arguments = resolve(**arguments)
 
-    dataset = kerasdl.data.load(data, kind="text", num_classes=num_classes)
+    dataset = load(**arguments)
     weights = kerasdl.data.class_weights(dataset, class_weight)
     known = kerasdl.data.Vocabulary.make(dataset.train.inputs, kind=vocabulary, size=arguments["vocabulary_size"])
     task = kerasdl.TextClassification.of(dataset, vocabulary=known, sequence_length=sequence_length)
@@ -167,6 +169,11 @@ def train(
         fit=fitted,
         baselines=lambda: task.baselines(dataset),
     )
+
+
+def load(**arguments: Any) -> kerasdl.data.Dataset:
+    """Return the data as :func:`train` takes them, from its resolved arguments."""
+    return kerasdl.data.load(arguments["data"], kind="text", num_classes=arguments["num_classes"])
 
 
 def build(

@@ -27,6 +27,7 @@ def vision_transformer(
     stochastic_depth: float = 0.0,
     positions: str = "learned",
     stem: str = "patch",
+    stem_depth: int = 1,
     activation: str = "gelu",
     normalization: str = "layer",
     norm_first: bool = True,
@@ -59,6 +60,7 @@ def vision_transformer(
             patches row by row.
         stem: "patch", one convolution with the size and stride of a patch, or "convolution", 3x3 convolutions of stride
             2 down to the size of the patches and a 1x1 convolution (arXiv:2106.14881).
+        stem_depth: Convolutions at each size of the convolutional stem; all but the first have stride 1.
         activation: Name of a Keras activation, or "swiglu".
         normalization: "layer" or "rms".
         norm_first: Normalize before each branch, which trains stably; else after it.
@@ -80,6 +82,7 @@ def vision_transformer(
     """
     num_classes = inputs.check_integer("num_classes", num_classes, minimum=2)
     patch_size = inputs.check_integer("patch_size", patch_size)
+    stem_depth = inputs.check_integer("stem_depth", stem_depth)
     check_choice("stem", stem, ("patch", "convolution"))
     check_choice("pooling", pooling, ("mean", "class_token"))
     if stem == "convolution" and (patch_size < 2 or patch_size & (patch_size - 1)):
@@ -111,9 +114,15 @@ def vision_transformer(
         halvings = patch_size.bit_length() - 1
         for step in range(1, halvings + 1):
             filters = max(hidden_dim >> (halvings - step), 1)
-            x = blocks.convolution(
-                x, filters, strides=2, normalization="layer", regularizer=regularizer, name=f"stem_conv{step}"
-            )
+            for depth in range(1, stem_depth + 1):
+                x = blocks.convolution(
+                    x,
+                    filters,
+                    strides=2 if depth == 1 else 1,
+                    normalization="layer",
+                    regularizer=regularizer,
+                    name=f"stem_conv{step}" if depth == 1 else f"stem_conv{step}_{depth}",
+                )
     side = patch_size if stem == "patch" else 1
     x = keras.layers.Conv2D(
         hidden_dim,

@@ -37,6 +37,7 @@ def test_it_learns_the_digits(result: kerasdl.Result) -> None:
 def test_its_configuration_says_what_it_was_built_from_and_repeats_it(result: kerasdl.Result) -> None:
     shown = {
         "stem": "convolution",
+        "stem_depth": 2,
         "pooling": "mean",
         "normalization": "layer",
         "normalization_momentum": None,

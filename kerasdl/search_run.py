@@ -1,0 +1,416 @@
+"""One search under way: what starts and ends trials, and how it goes on after a kill."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from kerasdl import configuration, search_trial
+from kerasdl.errors import InputError
+from kerasdl.tuning import log, pool, proposers
+
+ATTEMPTS = 3
+"""Times that a trial may be killed from outside without having got any further."""
+POLL_SECONDS = 0.25
+TRIALS_FOLDER, SERVER_LOG = "trials", "server.log"
+
+
+class Search:
+    """One search under way: starts trials, notes what becomes of them, and how to go on after a kill."""
+
+    def __init__(
+        self,
+        *,
+        module: ModuleType,
+        data: Any,
+        proposer: Any,
+        objective: tuple[str, str],
+        folder: Path,
+        seed: int,
+        trial_minutes: float | None,
+        budget_minutes: float | None,
+        default_epochs: int | None,
+        max_trials: int,
+        kept: int,
+        display: Any,
+    ):
+        self.rows: list[dict[str, Any]] = []
+        self.finals: list[dict[str, Any]] = []
+        """The rows of finalists from other seeds, each with "repeat"."""
+        self._module, self._data, self._proposer = module, data, proposer
+        self._objective, self._direction = objective
+        self._folder, self._seed = folder, seed
+        self._trial_seconds = math.inf if trial_minutes is None else trial_minutes * 60
+        self._budget_seconds = math.inf if budget_minutes is None else budget_minutes * 60
+        self._default_epochs, self._max_trials, self._kept = default_epochs, max_trials, kept
+        self._display = display
+        self._log = log.EventLog(folder)
+        self._pool: pool.Pool | None = None
+        self._slots: list[dict[str, str]] = [{}]
+        self._running: dict[str, dict[str, Any]] = {}
+        """What runs, by its name: "row", "begun", "slot", "attempts", "epochs"."""
+        self._begun = time.monotonic()
+        self._before = max((event.get("elapsed", 0.0) for event in self._log.before), default=0.0)
+        self._replayed: list[dict[str, Any]] = []
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of this search, those before a kill included."""
+        return self._before + time.monotonic() - self._begun
+
+    def close(self) -> None:
+        """End all processes and the display."""
+        if self._pool is not None:
+            self._pool.close()
+        self._display.close()
+        self._log.close()
+
+    def carry_out(self, slots: list[dict[str, str]], scratch: Path) -> None:
+        """Go through what has been done before, and train the rest."""
+        command = pool.python("kerasdl.search_trial", str(scratch), self._module.__name__)
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": _backend()}
+        self._slots = slots
+        self._pool = pool.Pool(command, environment=environment, log=self._folder / SERVER_LOG)
+        open_legs = self._replay()
+        for event in open_legs:
+            self._launch(self._row_of(event), event)
+        stopped = False
+        while True:
+            while not stopped and len(self._running) < len(self._slots) and not self._is_over_budget():
+                proposal = self._proposer.next()
+                if isinstance(proposal, str):
+                    stopped = proposal == proposers.STOP
+                    break
+                self._begin(proposal)
+            if not self._running and (stopped or self._is_over_budget()):
+                break
+            self._wait()
+        self._prune(over=True)
+
+    def repeat_best(self, finalists: int, repeats: int) -> dict[str, Any]:
+        """Train the best trials again from other seeds and return the row of the winner."""
+        finished = sorted((row for row in self.rows if row["status"] == "finished"), key=self.rank)
+        if not finished:
+            reasons = {row["reason"] or row["status"]: None for row in self.rows}
+            raise RuntimeError(f"None of {len(self.rows)} trials has finished: {'; '.join(reasons)[:1000]}")
+        candidates = finished[:finalists]
+        todo = [
+            {**row, "repeat": repeat, "seed": self._seed_of(row["trial"], repeat)}
+            for row in candidates
+            for repeat in range(1, repeats)
+            if not any(each["trial"] == row["trial"] and each["repeat"] == repeat for each in self.finals)
+        ]
+        while todo or self._running:
+            while todo and len(self._running) < len(self._slots):
+                row = todo.pop(0) | {"status": "running", "score": None, "history": {}, "seconds": 0.0, "reason": ""}
+                self.finals.append(row)
+                self._note("start", row, until=None)
+                self._launch(row, {"until": None})
+            if self._running:
+                self._wait()
+        for row in self.finals:  # their scores are kept, and of the winner's there is a model already
+            shutil.rmtree(self._place(row) / search_trial.RUN_FOLDER, ignore_errors=True)
+        return min(candidates, key=lambda row: self.rank({"score": self._mean(row), "trial": row["trial"]}))
+
+    def rank(self, row: Mapping[str, Any]) -> tuple[float, int]:
+        """Return the order of a row, the best first."""
+        score = row["score"]
+        worst = score is None or not math.isfinite(score)
+        return (math.inf if worst else -score if self._direction == "max" else score), row["trial"]
+
+    def _mean(self, row: Mapping[str, Any]) -> float:
+        scores = [row["score"]]
+        scores += [each["score"] for each in self.finals if each["trial"] == row["trial"] and each["score"] is not None]
+        return float(np.mean(scores))
+
+    def _seed_of(self, trial: int, repeat: int = 0) -> int:
+        return int(np.random.SeedSequence([self._seed, trial, repeat]).generate_state(1)[0])
+
+    def _is_over_budget(self) -> bool:
+        return self.elapsed >= self._budget_seconds
+
+    # What happens to a trial.
+
+    def _begin(self, proposal: proposers.Proposal) -> None:
+        row = self._propose(proposal)
+        until = self._until(proposal, row)
+        self._note("start", row, until=until, values=proposal.point.values)
+        try:
+            self._module.resolve(**proposal.point.keywords)
+        except InputError as error:
+            self._end(row, "failed", " ".join(str(error).split()), until)
+            return
+        self._launch(row, {"until": until})
+
+    def _propose(self, proposal: proposers.Proposal) -> dict[str, Any]:
+        """Return the row of a proposal, a new one unless its trial goes on."""
+        if proposal.trial < len(self.rows):
+            row = self.rows[proposal.trial]
+        else:
+            row = {
+                "trial": proposal.trial,
+                "status": "running",
+                "score": None,
+                "best_epoch": None,
+                "epochs": 0,
+                "seconds": 0.0,
+                "seed": self._seed_of(proposal.trial),
+                "reason": "",
+                "space": proposal.point.values,
+                "history": {},
+                "keywords": configuration.jsonable(proposal.point.keywords),
+            }
+            self.rows.append(row)
+        row["status"] = "running"
+        return row
+
+    def _until(self, proposal: proposers.Proposal, row: Mapping[str, Any]) -> int | None:
+        if proposal.share >= 1:
+            return None
+        epochs = row["keywords"].get("epochs") or self._default_epochs
+        if epochs is None:
+            raise InputError(
+                "epochs",
+                received="None: the recipe decides it by the data",
+                expected="a number, of which hyperband gives most trials a part",
+                mend="Pass epochs=30 to the search.",
+            )
+        return max(math.ceil(epochs * proposal.share - 1e-9), 1)
+
+    def _launch(self, row: dict[str, Any], leg: Mapping[str, Any]) -> None:
+        place = self._place(row)
+        place.mkdir(parents=True, exist_ok=True)
+        name = place.name
+        attempts = self._running.get(name, {}).get("attempts", 0)
+        used = [each["slot"] for other, each in self._running.items() if other != name]
+        slot = next(index for index in range(len(self._slots)) if index not in used)
+        (place / search_trial.END_FILE).unlink(missing_ok=True)
+        self._running[name] = {
+            "row": row,
+            "until": leg["until"],
+            "begun": time.monotonic(),
+            "slot": slot,
+            "attempts": attempts,
+            "epochs": self._epochs(place, None)[0],
+            "timed_out": "",
+        }
+        if self._pool is None:
+            raise RuntimeError("The search has not been carried out.")
+        self._pool.start(
+            {
+                "name": name,
+                "folder": str(place),
+                "keywords": {**row["keywords"], "seed": row["seed"]},
+                "until": leg["until"],
+                "data": None if self._data is None else str(self._data),
+                "environment": self._slots[slot],
+            }
+        )
+
+    def _wait(self) -> None:
+        """Wait a little, and deal with what has ended."""
+        if self._pool is None:
+            return
+        ends = self._pool.poll(POLL_SECONDS)
+        for name, code in ends:
+            leg = self._running.get(name)
+            if leg is None:
+                continue
+            place, row = self._place(leg["row"]), leg["row"]
+            row["seconds"] = round(row["seconds"] + time.monotonic() - leg["begun"], 3)
+            if (place / search_trial.END_FILE).exists():
+                end = json.loads((place / search_trial.END_FILE).read_text("utf-8"))
+                self._end(row, end["status"], end["reason"], leg["until"])
+            elif leg["timed_out"]:
+                self._end(row, "timed_out", leg["timed_out"], leg["until"])
+            else:
+                self._crashed(leg, code)
+        for name, leg in self._running.items():
+            spent = leg["row"]["seconds"] + time.monotonic() - leg["begun"]
+            if not leg["timed_out"] and (spent > self._trial_seconds or self._is_over_budget()):
+                whose = "of the search" if self._is_over_budget() else "of a trial"
+                leg["timed_out"] = f"stopped after {spent:.0f} s: the time {whose} is over"
+                self._pool.kill(name)
+        self._show()
+
+    def _crashed(self, leg: dict[str, Any], code: int) -> None:
+        row, place = leg["row"], self._place(leg["row"])
+        epochs = self._epochs(place, None)[0]
+        leg["attempts"] = leg["attempts"] + 1 if epochs <= leg["epochs"] else 1
+        if leg["attempts"] < ATTEMPTS:
+            self._launch(row, leg)
+            return
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        said = _last_line(place / search_trial.LOG_FILE)
+        memory = " (SIGKILL: often the system, when memory has run out)" if code == -9 else ""
+        self._end(row, "crashed", f"ended {ATTEMPTS} times by {how}{memory} after epoch {epochs}{said}", leg["until"])
+
+    def _end(self, row: dict[str, Any], status: str, reason: str, until: int | None) -> None:
+        place = self._place(row)
+        row |= {"status": status, "reason": reason}
+        row["epochs"], row["history"] = self._epochs(place, until)
+        row |= self._score(row)
+        if status in ("finished", "paused") and row["score"] is None:
+            row |= {"status": "not_finite", "reason": f"no finite {self._objective} in {row['epochs']} epochs"}
+        self._note(
+            "end", row, **{name: row[name] for name in ("status", "reason", "score", "best_epoch", "epochs", "seconds")}
+        )
+        self._take(row)
+        self._running.pop(place.name, None)
+
+    def _take(self, row: dict[str, Any]) -> None:
+        """Tell the proposer, remove what is not needed, and show it."""
+        if not row.get("repeat"):
+            able = row["status"] in ("finished", "paused")
+            self._proposer.tell(row["trial"], row["score"] if able else None)
+            self._prune()
+        if row["status"] != "paused":
+            self._display.ended(row)
+
+    def _epochs(self, place: Path, until: int | None) -> tuple[int, dict[str, list[float]]]:
+        return read_epochs(place / search_trial.EPOCHS_FILE, until)
+
+    def _score(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the objective at the epoch whose weights are kept."""
+        history = row["history"]
+        losses = np.asarray(history.get("val_loss", []), dtype=float)
+        if self._objective not in history and losses.size:
+            raise InputError(
+                "objective",
+                received=repr(self._objective),
+                expected=f"one of {', '.join(name for name in history if name.startswith('val_'))}",
+                mend='Try objective="val_loss".',
+            )
+        if not np.isfinite(losses).any():
+            return {"score": None, "best_epoch": None}
+        best = int(np.nanargmin(np.where(np.isfinite(losses), losses, np.nan)))
+        if row["keywords"].get("keep") == "last":
+            best = int(np.flatnonzero(np.isfinite(losses))[-1])
+        score = history[self._objective][best]
+        return {"score": score if math.isfinite(score) else None, "best_epoch": best + 1}
+
+    def _prune(self, *, over: bool = False) -> None:
+        """Keep the models of the best trials only; checkpoints of trials that may go on are kept until they cannot."""
+        done = sorted((row for row in self.rows if row["status"] not in ("running", "paused")), key=self.rank)
+        kept = [row for row in done if row["status"] == "finished"][: self._kept]
+        gone = [row for row in done if row not in kept]
+        is_over = getattr(self._proposer, "is_over", None)
+        paused = [row for row in self.rows if row["status"] == "paused"]
+        gone += [row for row in paused if over or (is_over is not None and is_over(row["trial"]))]
+        for row in gone:
+            shutil.rmtree(self._place(row) / search_trial.RUN_FOLDER, ignore_errors=True)
+
+    # The log.
+
+    def _note(self, event: str, row: Mapping[str, Any], **facts: Any) -> None:
+        self._log.write(
+            event=event, trial=row["trial"], repeat=row.get("repeat", 0), elapsed=round(self.elapsed, 3), **facts
+        )
+
+    def _replay(self) -> list[dict[str, Any]]:
+        """Go through the events of the calls before; return what was started and has not ended."""
+        running: dict[tuple[int, int], dict[str, Any]] = {}
+        for event in self._log.before:
+            key = (event["trial"], event["repeat"])
+            if event["event"] == "start" and event["repeat"]:
+                row = self.rows[event["trial"]]
+                seed = self._seed_of(*key)
+                again = {"status": "running", "score": None, "history": {}, "seconds": 0.0, "reason": "", "seed": seed}
+                self.finals.append({**row, "repeat": event["repeat"], **again})
+                running[key] = event
+            elif event["event"] == "start":
+                proposal = self._next_as(event)
+                row = self._propose(proposal)
+                running[key] = event
+            else:
+                running.pop(key, None)
+                row = self._row_of(event)
+                row |= {name: event[name] for name in ("status", "reason", "score", "best_epoch", "epochs", "seconds")}
+                until = row["epochs"]
+                row["history"] = self._epochs(self._place(row), until)[1]
+                if not event["repeat"]:
+                    able = row["status"] in ("finished", "paused")
+                    self._proposer.tell(row["trial"], row["score"] if able else None)
+        return list(running.values())
+
+    def _next_as(self, event: Mapping[str, Any]) -> proposers.Proposal:
+        """Return the proposal that an event is about, which the proposer makes again."""
+        proposal = self._proposer.next()
+        same = not isinstance(proposal, str) and (
+            proposal.trial == event["trial"] and configuration.jsonable(proposal.point.values) == event["values"]
+        )
+        if not same:
+            raise InputError(
+                "directory",
+                received=f"trial {event['trial']} at {event['values']} there, and {proposal} now",
+                expected="the same points in the same order",
+                mend="Go on with the versions of kerasdl and keras-tuner that began it, or choose another directory.",
+            )
+        return proposal
+
+    def _row_of(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        if not event["repeat"]:
+            return self.rows[event["trial"]]
+        key = (event["trial"], event["repeat"])
+        return next(row for row in self.finals if (row["trial"], row["repeat"]) == key)
+
+    def _place(self, row: Mapping[str, Any]) -> Path:
+        repeat = row.get("repeat", 0)
+        return self._folder / TRIALS_FOLDER / (f"{row['trial']:04d}" + (f"-seed{repeat}" if repeat else ""))
+
+    def _show(self) -> None:
+        epochs = {
+            leg["row"]["trial"]: (
+                self._epochs(self._place(leg["row"]), None)[0],
+                leg["until"] or leg["row"]["keywords"].get("epochs") or self._default_epochs or 0,
+            )
+            for leg in self._running.values()
+        }
+        done = [row for row in self.rows if row["status"] != "running"]
+        finished = [row for row in done if row["score"] is not None]
+        seconds = self.elapsed / len(done) * max(self._max_trials - len(done), 0) if done else None
+        if seconds is not None:
+            seconds = min(seconds, max(self._budget_seconds - self.elapsed, 0))
+        best = min(finished, key=self.rank) if finished else None
+        self._display.update(self.rows, epochs, best, len(done), self._max_trials, seconds)
+
+
+def read_epochs(path: Path, until: int | None) -> tuple[int, dict[str, list[float]]]:
+    """Return how many epochs a trial has trained, and its curves; an epoch trained again after a kill counts once."""
+    lines: dict[int, dict[str, Any]] = {}
+    if path.exists():
+        for line in path.read_text("utf-8").splitlines():
+            try:
+                read = json.loads(line)
+            except ValueError:  # cut short by a kill; the epoch is trained again
+                continue
+            if until is None or read["epoch"] <= until:
+                lines[read["epoch"]] = read["logs"]
+    history: dict[str, list[float]] = {}
+    for epoch in sorted(lines):
+        for name, value in lines[epoch].items():
+            history.setdefault(name, []).append(float(value))
+    return len(lines), history
+
+
+def _last_line(path: Path) -> str:
+    if not path.exists():
+        return ""
+    lines = path.read_text("utf-8", "replace").strip().splitlines()
+    return f": {lines[-1][:300]}" if lines else ""
+
+
+@functools.cache
+def _backend() -> str:
+    import keras
+
+    return keras.backend.backend()

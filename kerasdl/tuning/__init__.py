@@ -1,0 +1,20 @@
+"""Hyperparameter search on KerasTuner: spaces, what to try next, the log that survives a kill, tables and pages.
+
+The parts here stand by themselves; :func:`search` brings them together with recipes and data.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kerasdl.search import Outcome, search
+
+__all__ = ["Outcome", "search"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'kerasdl.tuning' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module("kerasdl.search"), name)
