@@ -1,0 +1,1 @@
+"""Hyperparameter search: trials of a recipe, one after the other or side by side, and what they tell."""
