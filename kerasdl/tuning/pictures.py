@@ -11,9 +11,9 @@ from html import escape
 from typing import Any
 
 from kerasdl.tuning.axes import Axis, number_axis, score_axis, value_axis
+from kerasdl.tuning.frame import BOTTOM, HEIGHT, LEFT, Frame, figure, short, thinned
 from kerasdl.tuning.trial_rows import Row, best_of, is_number, ranked, score_of, shown, varying
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 280, 64, 20, 16, 36
 # Of parallel coordinates: between two axes, and over and under them.
 GAP, PARALLEL_HEIGHT, PARALLEL_TOP, PARALLEL_BOTTOM = 130, 360, 48, 40
 SLICE_WIDTH, SLICE_HEIGHT = 340, 220
@@ -47,7 +47,8 @@ class Pictures:
         """Draw the score of each trial in order of start, and the best until then."""
         if not self._scored:
             return ""
-        frame = _Frame(number_axis(range(1, len(self._rows) + 1)), self._scores)
+        frame = Frame(number_axis(range(1, len(self._rows) + 1)), self._scores)
+        unfinished = not any(row["status"] == "finished" for row in self._scored)
         parts, steps, best = [], [], None
         for index, row in enumerate(self._rows, start=1):
             x = frame.x(index)
@@ -59,16 +60,15 @@ class Pictures:
                 )
                 continue
             parts.append(self._dot(row, x, frame.y(row["score"])))
-            now = best_of(self._rows[:index], self._direction)
-            if now is not None and now is not best:
+            if (unfinished or row["status"] == "finished") and (best is None or ranked([best, row], self._direction)[0] is row):
                 steps += [f"{x:.1f},{frame.y(best['score']):.1f}"] if best is not None else []
-                steps.append(f"{x:.1f},{frame.y(now['score']):.1f}")
-                best = now
+                steps.append(f"{x:.1f},{frame.y(row['score']):.1f}")
+                best = row
         if best is not None:
             steps.append(f"{frame.x(len(self._rows)):.1f},{frame.y(best['score']):.1f}")
         line = f'<polyline class="best-so-far" points="{" ".join(steps)}"/>'
         whole = [(place, label) for place, label in frame.across.ticks() if "." not in label]
-        return _figure(
+        return figure(
             frame.drawn(line + "".join(parts), across=whole if len(self._rows) > 1 else [(0.5, "1")]),
             f"{self._objective} of the trials in order of start; the line is the best finished so far. Hollow: stopped "
             f"before its last epoch; a cross at the bottom: no score.{self._cut()}",
@@ -101,12 +101,12 @@ class Pictures:
         for index, (name, axis) in enumerate(axes.items()):
             x, y = places[name], PARALLEL_TOP - 14 - 16 * (index % 2)
             parts.append(f'<line class="axis" x1="{x}" x2="{x}" y1="{PARALLEL_TOP}" y2="{bottom}"/>')
-            parts.append(f'<text class="name" x="{x}" y="{y}" text-anchor="middle">{escape(_short(name, 34))}</text>')
-            for share, label in _thinned(axis.ticks(), 16):
-                parts.append(f'<text class="on" x="{x + 5}" y="{height(share) + 4:.1f}">{escape(_short(label))}</text>')
+            parts.append(f'<text class="name" x="{x}" y="{y}" text-anchor="middle">{escape(short(name, 34))}</text>')
+            for share, label in thinned(axis.ticks(), 16):
+                parts.append(f'<text class="on" x="{x + 5}" y="{height(share) + 4:.1f}">{escape(short(label))}</text>')
             if any(name not in row["space"] for row in self._scored) and name in self._axes:
                 parts.append(f'<text class="on" x="{x + 5}" y="{bottom + 26}">none</text>')
-        return _figure(
+        return figure(
             f'<svg viewBox="0 0 {width} {PARALLEL_HEIGHT}" style="min-width: {width}px" role="img" '
             f'aria-label="the values of each trial and its score">{"".join(parts)}</svg>',
             "Each line is a trial, blue the better, orange the worse, thick the best; none: the trial has no such "
@@ -119,7 +119,7 @@ class Pictures:
             return ""
         figures = []
         for name, axis in self._axes.items():
-            frame = _Frame(axis, self._scores, width=SLICE_WIDTH, height=SLICE_HEIGHT)
+            frame = Frame(axis, self._scores, width=SLICE_WIDTH, height=SLICE_HEIGHT)
             dots = []
             for row in reversed(self._scored):
                 if name in row["space"]:
@@ -128,7 +128,7 @@ class Pictures:
                     apart *= min(1.0, 6 / max(1, len(axis.columns)))
                     dots.append(self._dot(row, frame.x(row["space"][name]) + apart, frame.y(row["score"])))
             caption = name + (" (log scale)" if axis.kind == "log" else "")
-            figures.append(_figure(frame.drawn("".join(dots)), caption, label=f"{self._objective} over {name}"))
+            figures.append(figure(frame.drawn("".join(dots)), caption, label=f"{self._objective} over {name}"))
         return f'<div class="grid">{"".join(figures)}</div>' if figures else ""
 
     def curves(self) -> str:
@@ -141,7 +141,7 @@ class Pictures:
         if not curves:
             return ""
         last = max(points[-1][0] for _, points in curves)
-        frame = _Frame(
+        frame = Frame(
             number_axis([1, last]), score_axis([v for _, points in curves for _, v in points], self._direction)
         )
         parts = []
@@ -154,7 +154,7 @@ class Pictures:
                 else self._dot(row, frame.x(points[0][0]), frame.y(points[0][1]))
             )
         whole = [(place, label) for place, label in frame.across.ticks(8) if "." not in label]
-        return _figure(
+        return figure(
             frame.drawn("".join(parts), across=whole if last > 1 else [(0.5, "1")]),
             f"{self._objective} after each epoch; thick: the best trial; dashed: trials without a score.",
             label=f"{self._objective} after each epoch of {len(curves)} trials",
@@ -183,46 +183,6 @@ class Pictures:
         return f'<circle class="{kind}" {self._mark(row)} cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{self._title(row)}</circle>'
 
 
-class _Frame:
-    """Two axes with their ticks, and what is drawn between them."""
-
-    def __init__(self, across: Axis, up: Axis, *, width: int = WIDTH, height: int = HEIGHT):
-        self.across, self._up, self._width, self._height = across, up, width, height
-
-    def x(self, value: Any) -> float:
-        return self._x(self.across.place(value))
-
-    def y(self, value: Any) -> float:
-        return self._y(self._up.place(value))
-
-    def _x(self, share: float) -> float:
-        return LEFT + (self._width - LEFT - RIGHT) * share
-
-    def _y(self, share: float) -> float:
-        return self._height - BOTTOM - (self._height - TOP - BOTTOM) * share
-
-    def drawn(self, inside: str, across: Sequence[tuple[float, str]] | None = None) -> str:
-        """Return the picture; `across` are the ticks of the lower axis, its own unless given."""
-        bottom, right = self._height - BOTTOM, self._width - RIGHT
-        parts = [f'<path class="axis" d="M{LEFT} {TOP}V{bottom + 8}H{right}"/>']
-        for share, label in self._up.ticks():
-            y = self._y(share)
-            parts.append(f'<line class="grid-line" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>')
-        ticks = self.across.ticks() if across is None else across
-        room = (right - LEFT) / max(1, len(ticks))
-        for index, (share, label) in enumerate(ticks):
-            # Long names take turns in two lines.
-            long = any(7 * len(_short(text)) > room for _, text in ticks)
-            y = bottom + 21 + (13 if long and index % 2 else 0)
-            text = escape(_short(label, max(3, int(room * (2 if long else 1) / 7))))
-            parts.append(f'<text x="{self._x(share):.1f}" y="{y}" text-anchor="middle">{text}</text>')
-        return (
-            f'<svg viewBox="0 0 {self._width} {self._height}" style="max-width: {self._width}px" role="img">'
-            f"{''.join(parts)}{inside}</svg>"
-        )
-
-
 def shares_picture(shares: Mapping[str, float]) -> str:
     """Draw the importance of each hyperparameter as a bar."""
     if not shares:
@@ -230,29 +190,16 @@ def shares_picture(shares: Mapping[str, float]) -> str:
     left, bar, line = 200, 400, 26
     largest = max(shares.values())
     parts = [
-        f'<text x="{left - 8}" y="{line * index + 17}" text-anchor="end">{escape(_short(name, 28))}</text>'
+        f'<text x="{left - 8}" y="{line * index + 17}" text-anchor="end">{escape(short(name, 28))}</text>'
         f'<rect class="share" x="{left}" y="{line * index + 4}" width="{max(1.0, bar * share / largest):.1f}" '
         f'height="{line - 8}"/>'
         f'<text x="{left + bar * share / largest + 8:.1f}" y="{line * index + 17}">{100 * share:.0f} %</text>'
         for index, (name, share) in enumerate(shares.items())
     ]
-    return _figure(
+    return figure(
         f'<svg viewBox="0 0 {left + bar + 60} {line * len(shares)}" style="max-width: {left + bar + 60}px" role="img">'
         f"{''.join(parts)}</svg>",
         "Share of the score's variation between the finished trials that a random forest explains by each "
         "hyperparameter, within the ranges that were searched.",
         label="importance of the hyperparameters",
     )
-
-
-def _figure(svg: str, caption: str, *, label: str = "") -> str:
-    svg = svg.replace('role="img"', f'role="img" aria-label="{escape(label)}"', 1) if label else svg
-    return f'<figure><div class="scroll">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
-
-
-def _short(text: str, length: int = 14) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def _thinned(ticks: list[tuple[float, str]], most: int) -> list[tuple[float, str]]:
-    return ticks[:: -(-len(ticks) // most)] if len(ticks) > most else ticks

@@ -21,9 +21,9 @@ WIDE = 100.0
 
 
 def score_of(row: Row) -> float | None:
-    """Return a trial's score, or None where it has none that is a finite number."""
-    score = row.get("score")
-    return float(score) if is_number(score) else None
+    """Return a trial's score, or None where the trial failed or has none that is a finite number."""
+    score = row["score"]
+    return float(score) if row["status"] in SCORED and is_number(score) else None
 
 
 def is_number(value: object) -> bool:
@@ -40,7 +40,7 @@ def ranked(rows: Sequence[Row], direction: str) -> list[Row]:
 
     def key(row: Row) -> tuple[int, float]:
         score = score_of(row)
-        if score is None or row["status"] not in SCORED:
+        if score is None:
             return 2, 0.0
         return int(row["status"] != "finished"), sign * score
 
@@ -50,7 +50,7 @@ def ranked(rows: Sequence[Row], direction: str) -> list[Row]:
 def best_of(rows: Sequence[Row], direction: str) -> Row | None:
     """Return the best trial, or None while none has a score."""
     first = next(iter(ranked(rows, direction)), None)
-    return first if first is not None and score_of(first) is not None and first["status"] in SCORED else None
+    return first if first is not None and score_of(first) is not None else None
 
 
 def names_of(rows: Iterable[Row]) -> list[str]:
