@@ -1,4 +1,4 @@
-"""What the pictures of a search share: a frame with two axes and their ticks, a figure with its caption, short labels."""
+"""What the pictures of a search share: a frame of two axes with ticks, a figure with its caption, short labels."""
 
 from __future__ import annotations
 

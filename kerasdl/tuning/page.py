@@ -22,22 +22,24 @@ STYLE = """
 body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 1rem/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .875rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums;
+  font-size: .875rem; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap;
   vertical-align: top; }
 .text { text-align: left; } td small { display: block; white-space: normal; min-width: 14rem; }
 tr.best td { background: var(--soft); font-weight: 600; } tr.on td { color: var(--marked); }
 .headline { background: var(--soft); border-left: 4px solid var(--good); padding: .6rem 1rem; }
 .headline.none { border-color: var(--bad); } code { overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; } dt { font-weight: 600; } dd { margin: 0; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
+dt { font-weight: 600; } dd { margin: 0; }
 figure { margin: 1rem 0; } figcaption { font-size: .875rem; } svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--ink); font-size: 12px; }
 svg .on { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; } svg .name { font-weight: 600; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 0 1rem; }
 .grid figcaption { text-align: center; font-weight: 600; }
 .axis { stroke: var(--line); fill: none; stroke-width: 1.5; } .grid-line { stroke: var(--line); opacity: .5; }
-.trial { --hue: color-mix(in oklab, var(--bad) var(--at), var(--good)); fill: none; stroke: var(--hue); stroke-width: 1.2;
-  opacity: .6; }
+.trial { --hue: color-mix(in oklab, var(--bad) var(--at), var(--good)); fill: none; stroke: var(--hue);
+  stroke-width: 1.2; opacity: .6; }
 .dot { --hue: color-mix(in oklab, var(--bad) var(--at), var(--good)); fill: var(--hue); stroke: var(--hue);
   stroke-width: 1.5; opacity: .85; }
 .dot.stopped { fill: var(--paper); } .trial.unscored { stroke-dasharray: 4 3; opacity: .5; }
@@ -110,7 +112,8 @@ def _headline(rows: Sequence[Row], objective: str, direction: str) -> str:
     if best is None:
         reasons = Counter(row["reason"] for row in rows if row["reason"]).most_common(1)
         why = f" The most frequent reason: {escape(reasons[0][0])}" if reasons else ""
-        return f'<p class="headline none">{"No trial has a score yet." if rows else "No trial was started yet."}{why}</p>'
+        said = "No trial has a score yet." if rows else "No trial was started yet."
+        return f'<p class="headline none">{said}{why}</p>'
     epoch = f" after epoch {best['best_epoch']} of {best['epochs']}" if best["best_epoch"] else ""
     state = "" if best["status"] == "finished" else f" ({escape(best['status'])}; no trial is finished yet)"
     values = ", ".join(f"{name}={value!r}" for name, value in best["space"].items())
@@ -121,9 +124,9 @@ def _headline(rows: Sequence[Row], objective: str, direction: str) -> str:
 
 
 def _facts(rows: Sequence[Row], facts: Mapping[str, str]) -> str:
-    counts = Counter(_words(row["status"]) for row in rows)
+    counts = Counter(_words(row["status"]) for row in rows).most_common()
     all_facts = {
-        "Trials": f"{len(rows)}" + (": " + ", ".join(f"{n} {status}" for status, n in counts.most_common()) if rows else ""),
+        "Trials": ": ".join([str(len(rows)), *([", ".join(f"{n} {status}" for status, n in counts)] if rows else [])]),
         "Time": f"{duration(sum(row['seconds'] or 0 for row in rows))} in all trials together",
         **facts,
     }
@@ -162,7 +165,7 @@ def _table(rows: Sequence[Row], objective: str, direction: str) -> str:
         ]
         reason = f"<small>{escape(row['reason'])}</small>" if row["reason"] else ""
         body.append(
-            f'<tr data-trial="{row["trial"]}"{" class='best'" if row is best else ""}><td>{row["trial"]}</td>'
+            f'<tr data-trial="{row["trial"]}" class="{"best" if row is best else ""}"><td>{row["trial"]}</td>'
             f'<td class="text">{escape(_words(row["status"]))}{reason}</td>'
             + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
             + "</tr>"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
-from typing import Any
 
 from kerasdl.tuning.axes import Axis, number_axis, score_axis, value_axis
 from kerasdl.tuning.frame import BOTTOM, HEIGHT, LEFT, Frame, figure, short, thinned
@@ -60,7 +59,9 @@ class Pictures:
                 )
                 continue
             parts.append(self._dot(row, x, frame.y(row["score"])))
-            if (unfinished or row["status"] == "finished") and (best is None or ranked([best, row], self._direction)[0] is row):
+            if not unfinished and row["status"] != "finished":
+                continue
+            if best is None or ranked([best, row], self._direction)[0] is row:
                 steps += [f"{x:.1f},{frame.y(best['score']):.1f}"] if best is not None else []
                 steps.append(f"{x:.1f},{frame.y(row['score']):.1f}")
                 best = row
@@ -175,12 +176,12 @@ class Pictures:
         score = score_of(row)
         said = row["status"] if score is None else f"{self._objective} {score:.6g}"
         values = ", ".join(f"{name} {shown(value)}" for name, value in row["space"].items() if name in self._names)
-        return f"<title>{escape(f'trial {row["trial"]}: {said}' + (f'; {values}' if values else ''))}</title>"
+        return f"<title>trial {row['trial']}: {escape('; '.join([said, *([values] if values else [])]))}</title>"
 
     def _dot(self, row: Row, x: float, y: float) -> str:
         kind = f"dot{self._is_best(row)}{'' if row['status'] == 'finished' else ' stopped'}"
-        radius = 6 if row is self._best else 4
-        return f'<circle class="{kind}" {self._mark(row)} cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{self._title(row)}</circle>'
+        place = f'cx="{x:.1f}" cy="{y:.1f}" r="{6 if row is self._best else 4}"'
+        return f'<circle class="{kind}" {self._mark(row)} {place}>{self._title(row)}</circle>'
 
 
 def shares_picture(shares: Mapping[str, float]) -> str:

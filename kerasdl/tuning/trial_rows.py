@@ -1,4 +1,4 @@
-"""What is asked of a search's rows in more than one place: which trial is best, which values vary, how they are written.
+"""What is asked of a search's rows in more than one place: the best trial, the values that vary, how they are written.
 
 A row is one trial as a dictionary: "trial", "status", "score" (None where there is none), "best_epoch", "epochs",
 "seconds", "seed", "reason", "space" (hyperparameters by name; those of other branches are missing) and "history".
