@@ -1,0 +1,75 @@
+"""How much each hyperparameter of a search matters: what a forest's guess of the score loses without it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from kerasdl.tuning.trial_rows import Row, fence, is_numeric, is_wide, score_of, values_of, varying
+
+# With fewer trials than that a forest finds what chance put there.
+FEWEST_TRIALS = 8
+TREES, REPEATS = 50, 10
+
+
+def importance(rows: Sequence[Row], direction: str) -> dict[str, float]:
+    """Return the share of the score's variation that each hyperparameter explains.
+
+    A random forest learns the score from the hyperparameters; then one hyperparameter at a time is shuffled between the
+    trials, and what the forest's error grows by is its importance (Breiman 2001, doi:10.1023/A:1010933404324). It is
+    the importance within the ranges that were searched, and it says nothing about causes.
+
+    Args:
+        rows: One dictionary a trial; only finished trials with a finite score count, since others were scored after
+            fewer epochs.
+        direction: "min" or "max", what is good; scores that are only bad are cut to Tukey's fence, so that one diverged
+            trial is not all there is to explain.
+
+    Returns:
+        Shares by name, the largest first, that sum to 1. Empty where there is nothing to say: fewer than 8 finished
+        trials, no hyperparameter with two values, or scores that no hyperparameter explains.
+    """
+    trials = [row for row in rows if row["status"] == "finished" and score_of(row) is not None]
+    names = varying(trials)
+    if len(trials) < FEWEST_TRIALS or not names:
+        return {}
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.inspection import permutation_importance
+
+    scores = [float(row["score"]) for row in trials]
+    limit = fence(scores, direction)
+    scores = [max(score, limit) if direction == "max" else min(score, limit) for score in scores]
+    spread = statistics.pstdev(scores)
+    if spread == 0:
+        return {}
+    # Scaled: scores of 1e-200 or 1e200 would leave no number for their squares.
+    middle = statistics.fmean(scores)
+    scores = [(score - middle) / spread for score in scores]
+    columns = list(zip(*(_encoded(trials, name) for name in names), strict=True))
+    forest = RandomForestRegressor(TREES, random_state=0).fit(columns, scores)
+    losses = permutation_importance(forest, columns, scores, n_repeats=REPEATS, random_state=0).importances_mean
+    grown = {name: max(0.0, float(loss)) for name, loss in zip(names, losses, strict=True)}
+    total = sum(grown.values())
+    if total == 0:
+        return {}
+    return {name: grown[name] / total for name in sorted(names, key=lambda name: -grown[name])}
+
+
+def _encoded(trials: Sequence[Row], name: str) -> list[float]:
+    """Return a hyperparameter as one number a trial; several columns for one would have to be shuffled together.
+
+    A trial without it gets what is usual. A value of its own would tell the forest which branch the trial belongs to,
+    and the hyperparameters of a branch would share in the importance of the choice between branches.
+    """
+    values = values_of(trials, name)
+    code: dict[Any, float]
+    if is_numeric(values):
+        scale = math.log if is_wide(values) else float
+        code = {repr(value): scale(value) for value in values}
+        usual = statistics.median_low(code[repr(value)] for value in values)
+    else:
+        code = {text: float(index) for index, text in enumerate(dict.fromkeys(map(repr, values)))}
+        usual = code[statistics.mode(map(repr, values))]
+    return [code[repr(trial["space"][name])] if name in trial["space"] else usual for trial in trials]

@@ -1,0 +1,206 @@
+"""Pictures of a search as inline SVG: the best so far, all values side by side, slices, shares, learning curves.
+
+Each mark of a trial carries its number, `data-trial`, so that the page can show the same trial in all pictures, and a
+title with its score and values. The colour says where its score is between the best (`--at: 0%`) and the worst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from html import escape
+
+from kerasdl.tuning.axes import Axis, number_axis, score_axis, value_axis
+from kerasdl.tuning.frame import BOTTOM, HEIGHT, LEFT, Frame, figure, short, thinned
+from kerasdl.tuning.trial_rows import Row, best_of, is_number, ranked, score_of, shown, varying
+
+# Of parallel coordinates: between two axes, and over and under them.
+GAP, PARALLEL_HEIGHT, PARALLEL_TOP, PARALLEL_BOTTOM = 130, 360, 48, 40
+SLICE_WIDTH, SLICE_HEIGHT = 340, 220
+
+
+class Pictures:
+    """The pictures of one search; each is empty text where there is nothing to draw.
+
+    Args:
+        rows: One dictionary a trial, in order of start.
+        objective: Name of the score.
+        direction: "min" or "max", what is good.
+        log_names: Hyperparameters that were sampled on a log scale.
+    """
+
+    def __init__(self, rows: Sequence[Row], *, objective: str, direction: str, log_names: Collection[str] = ()):
+        self._rows = rows
+        self._objective = objective
+        self._direction = direction
+        self._scored = [row for row in ranked(rows, direction) if score_of(row) is not None]
+        self._best = best_of(rows, direction)
+        self._names = varying(rows)
+        self._axes = {name: value_axis(rows, name, log=name in log_names) for name in self._names}
+        scores = [float(row["score"]) for row in self._scored]
+        self._scores = score_axis(scores, direction) if scores else Axis("linear")
+        # By rank among all, so that every search uses all colours, whatever its scores are.
+        by_score = sorted(self._scored, key=lambda row: row["score"], reverse=direction == "max")
+        self._colours = {row["trial"]: index / max(1, len(by_score) - 1) for index, row in enumerate(by_score)}
+
+    def best_so_far(self) -> str:
+        """Draw the score of each trial in order of start, and the best until then."""
+        if not self._scored:
+            return ""
+        frame = Frame(number_axis(range(1, len(self._rows) + 1)), self._scores)
+        unfinished = not any(row["status"] == "finished" for row in self._scored)
+        parts, steps, best = [], [], None
+        for index, row in enumerate(self._rows, start=1):
+            x = frame.x(index)
+            if score_of(row) is None:
+                bottom = HEIGHT - BOTTOM
+                parts.append(
+                    f'<path class="failed" {self._mark(row)} d="M{x - 4:.1f} {bottom - 4}l8 8m0 -8l-8 8">'
+                    f"{self._title(row)}</path>"
+                )
+                continue
+            parts.append(self._dot(row, x, frame.y(row["score"])))
+            if not unfinished and row["status"] != "finished":
+                continue
+            if best is None or ranked([best, row], self._direction)[0] is row:
+                steps += [f"{x:.1f},{frame.y(best['score']):.1f}"] if best is not None else []
+                steps.append(f"{x:.1f},{frame.y(row['score']):.1f}")
+                best = row
+        if best is not None:
+            steps.append(f"{frame.x(len(self._rows)):.1f},{frame.y(best['score']):.1f}")
+        line = f'<polyline class="best-so-far" points="{" ".join(steps)}"/>'
+        whole = [(place, label) for place, label in frame.across.ticks() if "." not in label]
+        return figure(
+            frame.drawn(line + "".join(parts), across=whole if len(self._rows) > 1 else [(0.5, "1")]),
+            f"{self._objective} of the trials in order of start; the line is the best finished so far. Hollow: stopped "
+            f"before its last epoch; a cross at the bottom: no score.{self._cut()}",
+            label=f"{self._objective} of {len(self._rows)} trials",
+        )
+
+    def parallel(self) -> str:
+        """Draw each trial as a line through its values to its score."""
+        if not self._scored or not self._names:
+            return ""
+        axes = {**self._axes, self._objective: self._scores}
+        width = GAP * (len(axes) - 1) + 2 * LEFT + 60
+        places = {name: LEFT + index * GAP for index, name in enumerate(axes)}
+        bottom = PARALLEL_HEIGHT - PARALLEL_BOTTOM
+
+        def height(share: float) -> float:
+            return bottom - (bottom - PARALLEL_TOP) * share
+
+        parts = []
+        for row in reversed(self._scored):
+            points = [
+                f"{places[name]},{height(axis.place(row['space'][name])) if name in row['space'] else bottom + 22:.1f}"
+                for name, axis in self._axes.items()
+            ]
+            points.append(f"{places[self._objective]},{height(self._scores.place(row['score'])):.1f}")
+            parts.append(
+                f'<polyline class="trial{self._is_best(row)}" {self._mark(row)} points="{" ".join(points)}">'
+                f"{self._title(row)}</polyline>"
+            )
+        for index, (name, axis) in enumerate(axes.items()):
+            x, y = places[name], PARALLEL_TOP - 14 - 16 * (index % 2)
+            parts.append(f'<line class="axis" x1="{x}" x2="{x}" y1="{PARALLEL_TOP}" y2="{bottom}"/>')
+            parts.append(f'<text class="name" x="{x}" y="{y}" text-anchor="middle">{escape(short(name, 34))}</text>')
+            for share, label in thinned(axis.ticks(), 16):
+                parts.append(f'<text class="on" x="{x + 5}" y="{height(share) + 4:.1f}">{escape(short(label))}</text>')
+            if any(name not in row["space"] for row in self._scored) and name in self._axes:
+                parts.append(f'<text class="on" x="{x + 5}" y="{bottom + 26}">none</text>')
+        return figure(
+            f'<svg viewBox="0 0 {width} {PARALLEL_HEIGHT}" style="min-width: {width}px" role="img" '
+            f'aria-label="the values of each trial and its score">{"".join(parts)}</svg>',
+            "Each line is a trial, blue the better, orange the worse, thick the best; none: the trial has no such "
+            f"hyperparameter.{self._cut()}",
+        )
+
+    def slices(self) -> str:
+        """Draw the score over each hyperparameter by itself."""
+        if not self._scored:
+            return ""
+        figures = []
+        for name, axis in self._axes.items():
+            frame = Frame(axis, self._scores, width=SLICE_WIDTH, height=SLICE_HEIGHT)
+            dots = []
+            for row in reversed(self._scored):
+                if name in row["space"]:
+                    # Trials of one column are set apart, each always to the same side.
+                    apart = (row["trial"] * 7 % 11 - 5) * 2.0 if axis.kind == "columns" else 0.0
+                    apart *= min(1.0, 6 / max(1, len(axis.columns)))
+                    dots.append(self._dot(row, frame.x(row["space"][name]) + apart, frame.y(row["score"])))
+            caption = name + (" (log scale)" if axis.kind == "log" else "")
+            figures.append(figure(frame.drawn("".join(dots)), caption, label=f"{self._objective} over {name}"))
+        return f'<div class="grid">{"".join(figures)}</div>' if figures else ""
+
+    def curves(self) -> str:
+        """Draw the objective after each epoch, a line a trial."""
+        curves = [
+            (row, [(epoch, v) for epoch, v in enumerate(row["history"].get(self._objective, ()), 1) if is_number(v)])
+            for row in [*(row for row in self._rows if score_of(row) is None), *reversed(self._scored)]
+        ]
+        curves = [(row, points) for row, points in curves if points]
+        if not curves:
+            return ""
+        last = max(points[-1][0] for _, points in curves)
+        frame = Frame(
+            number_axis([1, last]), score_axis([v for _, points in curves for _, v in points], self._direction)
+        )
+        parts = []
+        for row, points in curves:
+            kind = f"trial{self._is_best(row)}" if score_of(row) is not None else "trial unscored"
+            line = " ".join(f"{frame.x(epoch):.1f},{frame.y(value):.1f}" for epoch, value in points)
+            parts.append(
+                f'<polyline class="{kind}" {self._mark(row)} points="{line}">{self._title(row)}</polyline>'
+                if len(points) > 1
+                else self._dot(row, frame.x(points[0][0]), frame.y(points[0][1]))
+            )
+        whole = [(place, label) for place, label in frame.across.ticks(8) if "." not in label]
+        return figure(
+            frame.drawn("".join(parts), across=whole if last > 1 else [(0.5, "1")]),
+            f"{self._objective} after each epoch; thick: the best trial; dashed: trials without a score.",
+            label=f"{self._objective} after each epoch of {len(curves)} trials",
+        )
+
+    def _cut(self) -> str:
+        places = [row["score"] for row in self._scored if not self._scores.low <= row["score"] <= self._scores.high]
+        return f" Far worse scores ({len(places)} of {len(self._scored)}) are at the edge." if places else ""
+
+    def _is_best(self, row: Row) -> str:
+        return " best" if row is self._best else ""
+
+    def _mark(self, row: Row) -> str:
+        share = self._colours.get(row["trial"], 1.0)
+        return f'data-trial="{row["trial"]}" style="--at: {100 * share:.0f}%"'
+
+    def _title(self, row: Row) -> str:
+        score = score_of(row)
+        said = row["status"] if score is None else f"{self._objective} {score:.6g}"
+        values = ", ".join(f"{name} {shown(value)}" for name, value in row["space"].items() if name in self._names)
+        return f"<title>trial {row['trial']}: {escape('; '.join([said, *([values] if values else [])]))}</title>"
+
+    def _dot(self, row: Row, x: float, y: float) -> str:
+        kind = f"dot{self._is_best(row)}{'' if row['status'] == 'finished' else ' stopped'}"
+        place = f'cx="{x:.1f}" cy="{y:.1f}" r="{6 if row is self._best else 4}"'
+        return f'<circle class="{kind}" {self._mark(row)} {place}>{self._title(row)}</circle>'
+
+
+def shares_picture(shares: Mapping[str, float]) -> str:
+    """Draw the importance of each hyperparameter as a bar."""
+    if not shares:
+        return ""
+    left, bar, line = 200, 400, 26
+    largest = max(shares.values())
+    parts = [
+        f'<text x="{left - 8}" y="{line * index + 17}" text-anchor="end">{escape(short(name, 28))}</text>'
+        f'<rect class="share" x="{left}" y="{line * index + 4}" width="{max(1.0, bar * share / largest):.1f}" '
+        f'height="{line - 8}"/>'
+        f'<text x="{left + bar * share / largest + 8:.1f}" y="{line * index + 17}">{100 * share:.0f} %</text>'
+        for index, (name, share) in enumerate(shares.items())
+    ]
+    return figure(
+        f'<svg viewBox="0 0 {left + bar + 60} {line * len(shares)}" style="max-width: {left + bar + 60}px" role="img">'
+        f"{''.join(parts)}</svg>",
+        "Share of the score's variation between the finished trials that a random forest explains by each "
+        "hyperparameter, within the ranges that were searched.",
+        label="importance of the hyperparameters",
+    )
