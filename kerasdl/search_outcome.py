@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import shutil
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -130,12 +129,11 @@ class Outcome:
         """
         from kerasdl.data import with_validation_in_training
 
-        keywords = {**self.best_config, "epochs": self._winner["best_epoch"], **changes}
-        with warnings.catch_warnings():
-            # The validation split is part of the training split here, and known to be.
-            warnings.simplefilter("ignore")
-            data = with_validation_in_training(self._dataset)
-        return self._recipe.train(data, **keywords, directory=directory, verbose=verbose)
+        kept = {"epochs": self._winner["best_epoch"], "keep": "last", "early_stopping": None}
+        keywords = {**self.best_config, **kept, **changes}
+        return self._recipe.train(
+            with_validation_in_training(self._dataset), **keywords, directory=directory, verbose=verbose
+        )
 
     def _run_folder(self) -> Path:
         return self.directory / search_run.TRIALS_FOLDER / f"{self._winner['trial']:04d}" / search_trial.RUN_FOLDER

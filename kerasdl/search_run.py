@@ -71,7 +71,7 @@ class Search:
         """End all processes and the display."""
         if self._pool is not None:
             self._pool.close()
-        self._display.close()
+        self._display.__exit__(None, None, None)
         self._log.close()
 
     def carry_out(self, slots: list[dict[str, str]], scratch: Path) -> None:
@@ -81,6 +81,7 @@ class Search:
         self._slots = slots
         self._pool = pool.Pool(command, environment=environment, log=self._folder / SERVER_LOG)
         open_legs = self._replay()
+        self._display.__enter__()
         for event in open_legs:
             self._launch(self._row_of(event), event)
         stopped = False
@@ -268,13 +269,11 @@ class Search:
         self._running.pop(place.name, None)
 
     def _take(self, row: dict[str, Any]) -> None:
-        """Tell the proposer, remove what is not needed, and show it."""
+        """Tell the proposer, and remove what is not needed."""
         if not row.get("repeat"):
             able = row["status"] in ("finished", "paused")
             self._proposer.tell(row["trial"], row["score"] if able else None)
             self._prune()
-        if row["status"] != "paused":
-            self._display.ended(row)
 
     def _epochs(self, place: Path, until: int | None) -> tuple[int, dict[str, list[float]]]:
         return read_epochs(place / search_trial.EPOCHS_FILE, until)

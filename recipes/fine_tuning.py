@@ -53,6 +53,7 @@ def train(
     gradient_accumulation: int = 1,
     ema: float | None = None,
     early_stopping: int | None = None,
+    keep: str = "best",
     augmentation: str | Sequence[str] = "none",
     precision: str = "float32",
     jit_compile: bool | str = False,
@@ -110,6 +111,7 @@ def train(
         gradient_accumulation: Batches whose gradients are averaged before one update.
         ema: Momentum of a moving average of the weights, such as 0.99.
         early_stopping: Epochs of a phase without a lower validation loss after which that phase stops.
+        keep: The weights of which epoch are kept: best, by the validation loss, or last; not beside early_stopping.
         augmentation: none, light, standard, strong, or words such as "light,-flip": see kerasdl.data.make_augmentation.
         precision: float32, bfloat16 or float16 (mixed precision; weights and logits stay float32), or auto.
         jit_compile: XLA: true, false or auto.

@@ -83,6 +83,7 @@ def train(
     gradient_accumulation: int = 1,
     ema: float | None = None,
     early_stopping: int | None = None,
+    keep: str = "best",
     augmentation: str | Sequence[str] = "none",
     precision: str = "float32",
     jit_compile: bool | str = False,
@@ -142,6 +143,7 @@ def train(
         gradient_accumulation: Batches whose gradients are averaged before one update.
         ema: Momentum of a moving average of the weights, such as 0.99.
         early_stopping: Epochs without a lower validation loss after which training stops.
+        keep: The weights of which epoch are kept: best, by the validation loss, or last; not beside early_stopping.
         augmentation: none, light, standard, strong, or words such as "light,-flip": see kerasdl.data.make_augmentation.
             It changes training images at random, and nothing in the model.
         precision: float32, bfloat16 or float16 (mixed precision; weights and logits stay float32), or auto.
@@ -290,13 +292,18 @@ def space(hp: Any) -> dict[str, Any]:
     """
     architecture = hp.Choice("architecture", ["cnn", "resnet9", "vit"])
     width = hp.Choice("width", [16, 32, 64])
-    stages = 3 if architecture == "cnn" else 4
-    filters = tuple(width * 2 ** min(stage, 2) for stage in range(stages))
+    if architecture in ("mlp", "vit"):
+        size: dict[str, Any] = {"units": (8 * width,)} if architecture == "mlp" else {"hidden_dim": 4 * width}
+    else:
+        stages = len(ARCHITECTURES[architecture]["filters"])
+        size = {"filters": tuple(width * 2 ** min(stage, 2) for stage in range(stages))}
     return {
         "architecture": architecture,
-        **({"hidden_dim": 4 * width} if architecture == "vit" else {"filters": filters}),
+        **size,
         "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1),
+        "augmentation": hp.Choice("augmentation", ["none", "light", "standard"]),
         "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log"),
+        "schedule": hp.Choice("schedule", ["one_cycle", "cosine"]),
         "weight_decay": hp.Float("weight_decay", 1e-3, 0.3, sampling="log"),
         "label_smoothing": hp.Choice("label_smoothing", [0.0, 0.1]),
         "batch_size": hp.Choice("batch_size", [32, 64, 128]),

@@ -58,6 +58,7 @@ def train(
     gradient_accumulation: int = 1,
     ema: float | None = None,
     early_stopping: int | None = None,
+    keep: str = "best",
     precision: str = "float32",
     jit_compile: bool | str = False,
     steps_per_execution: int | str = 1,
@@ -110,6 +111,7 @@ def train(
         gradient_accumulation: Batches whose gradients are averaged before one update.
         ema: Momentum of a moving average of the weights, such as 0.99.
         early_stopping: Epochs without a lower validation loss after which training stops.
+        keep: The weights of which epoch are kept: best, by the validation loss, or last; not beside early_stopping.
         precision: float32, bfloat16 or float16 (mixed precision; weights and logits stay float32), or auto.
         jit_compile: XLA: true, false or auto.
         steps_per_execution: Batches that run without a return to Python, or auto. What is auto is chosen by a short

@@ -10,6 +10,7 @@ from kerasdl.data.forecast_dataset import ForecastDataset, backtest_folds
 from kerasdl.data.forecast_statistics import choose_start, fit_statistics
 from kerasdl.data.forecasting import load_forecasting
 from kerasdl.data.loading import load, load_again
+from kerasdl.data.merging import with_validation_in_training
 from kerasdl.data.series_augmentation import make_series_augmentation, resolve_series_augmentation
 from kerasdl.data.series_examples import channel_statistics
 from kerasdl.data.series_files import read_unlabelled
@@ -37,4 +38,5 @@ __all__ = [
     "resolve_policy",
     "resolve_series_augmentation",
     "subword_table",
+    "with_validation_in_training",
 ]
