@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import math
+import os
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,7 +79,9 @@ class Search:
     def carry_out(self, slots: list[dict[str, str]], scratch: Path) -> None:
         """Go through what has been done before, and train the rest."""
         command = pool.python("kerasdl.search_trial", str(scratch), self._module.__name__)
-        environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": _backend()}
+        # A recipe is found where this process has found it.
+        places = os.pathsep.join(place for place in sys.path if place)
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": _backend(), "PYTHONPATH": places}
         self._slots = slots
         self._pool = pool.Pool(command, environment=environment, log=self._folder / SERVER_LOG)
         open_legs = self._replay()
