@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -60,16 +61,18 @@ def importance(rows: Sequence[Row], direction: str) -> dict[str, float]:
 def _encoded(trials: Sequence[Row], name: str) -> list[float]:
     """Return a hyperparameter as one number a trial; several columns for one would have to be shuffled together.
 
-    A trial without it gets what is usual. A value of its own would tell the forest which branch the trial belongs to,
-    and the hyperparameters of a branch would share in the importance of the choice between branches.
+    A trial without it gets one of the others' values by chance. A value of its own would tell the forest which branch
+    the trial belongs to, and the hyperparameters of a branch would share in the importance of the choice between
+    branches: half of it was lost to them so.
     """
     values = values_of(trials, name)
     code: dict[Any, float]
     if is_numeric(values):
         scale = math.log if is_wide(values) else float
         code = {repr(value): scale(value) for value in values}
-        usual = statistics.median_low(code[repr(value)] for value in values)
     else:
         code = {text: float(index) for index, text in enumerate(dict.fromkeys(map(repr, values)))}
-        usual = code[statistics.mode(map(repr, values))]
-    return [code[repr(trial["space"][name])] if name in trial["space"] else usual for trial in trials]
+    draw = random.Random(name)
+    return [
+        code[repr(trial["space"][name]) if name in trial["space"] else repr(draw.choice(values))] for trial in trials
+    ]
