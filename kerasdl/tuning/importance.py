@@ -73,6 +73,5 @@ def _encoded(trials: Sequence[Row], name: str) -> list[float]:
     else:
         code = {text: float(index) for index, text in enumerate(dict.fromkeys(map(repr, values)))}
     draw = random.Random(name)
-    return [
-        code[repr(trial["space"][name]) if name in trial["space"] else repr(draw.choice(values))] for trial in trials
-    ]
+    present = [trial["space"][name] if name in trial["space"] else draw.choice(values) for trial in trials]
+    return [code[repr(value)] for value in present]

@@ -59,7 +59,8 @@ class Pictures:
             return ""
         frame = Frame(number_axis(range(1, len(self._rows) + 1)), self._scores)
         unfinished = not any(row["status"] == "finished" for row in self._scored)
-        parts, steps, best = [], [], None
+        best: Row | None = None
+        parts, steps = list[str](), list[str]()
         for index, row in enumerate(self._rows, start=1):
             x = frame.x(index)
             if score_of(row) is None:
@@ -118,9 +119,8 @@ class Pictures:
             text = escape(short(name, int(2 * gap / LETTER)))
             parts.append(f'<text class="name" x="{x:.1f}" y="{y}" text-anchor="middle">{text}</text>')
             for share, label in thinned(axis.ticks(), 16):
-                parts.append(
-                    f'<text class="on" x="{x + 5:.1f}" y="{height(share) + 4:.1f}">{escape(short(label))}</text>'
-                )
+                text = escape(short(label))
+                parts.append(f'<text class="on" x="{x + 5:.1f}" y="{height(share) + 4:.1f}">{text}</text>')
             if index < len(names) and any(name not in row["space"] for row in self._scored):
                 parts.append(f'<text class="on" x="{x + 5:.1f}" y="{bottom + 26}">none</text>')
         most = f" of the {len(names)} most important of {len(self._names)}" if len(names) < len(self._names) else ""
