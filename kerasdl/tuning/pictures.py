@@ -45,6 +45,7 @@ class Pictures:
         self._direction = direction
         self._scored = [row for row in ranked(rows, direction) if score_of(row) is not None]
         self._best = best_of(rows, direction)
+        self._shares = shares
         self._names = sorted(varying(rows), key=lambda name: -shares.get(name, 0.0))
         self._axes = {name: value_axis(rows, name, log=name in log_names) for name in self._names}
         scores = [float(row["score"]) for row in self._scored]
@@ -66,7 +67,7 @@ class Pictures:
             if score_of(row) is None:
                 bottom = HEIGHT - BOTTOM
                 parts.append(
-                    f'<path class="failed" {self._mark(row)} d="M{x - 4:.1f} {bottom - 4}l8 8m0 -8l-8 8">'
+                    f'<path class="failed" {self._mark(row)} d="M{x - 4:.1f} {bottom + 4}l8 8m0 -8l-8 8">'
                     f"{self._title(row)}</path>"
                 )
                 continue
@@ -84,7 +85,7 @@ class Pictures:
         return figure(
             frame.drawn(line + "".join(parts), across=whole if len(self._rows) > 1 else [(0.5, "1")]),
             f"{self._objective} of the trials in order of start; the line is the best finished so far. Hollow: stopped "
-            f"before its last epoch; a cross at the bottom: no score.{self._cut()}",
+            f"before its last epoch; a cross on the axis: no score.{self._cut()}",
             label=f"{self._objective} of {len(self._rows)} trials",
         )
 
@@ -105,8 +106,8 @@ class Pictures:
         parts = []
         for row in reversed(self._scored):
             points = [
-                f"{x:.1f},{height(self._axes[name].place(row['space'][name])) if name in row['space'] else bottom + 22:.1f}"
-                for x, name in zip(places, names, strict=False)
+                f"{x:.1f},{height(axis.place(row['space'][name])) if name in row['space'] else bottom + 22:.1f}"
+                for x, (name, axis) in zip(places[:-1], axes[:-1], strict=True)
             ]
             points.append(f"{places[-1]:.1f},{height(self._scores.place(row['score'])):.1f}")
             parts.append(
@@ -123,7 +124,8 @@ class Pictures:
                 parts.append(f'<text class="on" x="{x + 5:.1f}" y="{height(share) + 4:.1f}">{text}</text>')
             if index < len(names) and any(name not in row["space"] for row in self._scored):
                 parts.append(f'<text class="on" x="{x + 5:.1f}" y="{bottom + 26}">none</text>')
-        most = f" of the {len(names)} most important of {len(self._names)}" if len(names) < len(self._names) else ""
+        first = "most important" if self._shares else "first"
+        most = f" of the {len(names)} {first} of {len(self._names)}" if len(names) < len(self._names) else ""
         return figure(
             f'<svg viewBox="0 0 {PARALLEL_WIDTH} {PARALLEL_HEIGHT}" style="min-width: 50rem" role="img">'
             f"{''.join(parts)}</svg>",

@@ -44,7 +44,8 @@ SCORES = {
 def test_the_planted_hyperparameter_is_found(name, direction):
     shares = importance(trials(40, SCORES[name]), direction)
     assert next(iter(shares)) == name
-    assert shares[name] > 0.8
+    # What a trial without filters scores is explained by its architecture.
+    assert shares[name] > (0.5 if name == "filters" else 0.8)
     assert sum(shares.values()) == pytest.approx(1)
     assert min(shares.values()) >= 0
     assert "epochs" not in shares, "it never varied"
