@@ -10,7 +10,18 @@ from pathlib import Path
 
 from kerasdl.tuning.importance import FEWEST_TRIALS, importance
 from kerasdl.tuning.pictures import Pictures, shares_picture
-from kerasdl.tuning.trial_rows import Row, best_of, duration, in_words, names_of, ranked, score_of, shown, varying
+from kerasdl.tuning.trial_rows import (
+    Row,
+    best_of,
+    duration,
+    exact,
+    in_words,
+    names_of,
+    ranked,
+    score_of,
+    shown,
+    varying,
+)
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --paper: #ffffff; --line: #c9cfd8; --soft: #f2f4f7; --good: #1257c4;
@@ -116,7 +127,7 @@ def _headline(rows: Sequence[Row], objective: str, direction: str) -> str:
         return f'<p class="headline none">{said}{why}</p>'
     epoch = f" after epoch {best['best_epoch']} of {best['epochs']}" if best["best_epoch"] else ""
     state = "" if best["status"] == "finished" else f" ({escape(best['status'])}; no trial is finished yet)"
-    values = ", ".join(f"{name}={value!r}" for name, value in best["space"].items())
+    values = ", ".join(f"{name}={exact(value)}" for name, value in best["space"].items())
     return (
         f'<p class="headline">Best: <strong>trial {best["trial"]}, {escape(objective)} {best["score"]:.6g}</strong>'
         f"{epoch}{state}, with<br><code>{escape(values)}</code></p>"

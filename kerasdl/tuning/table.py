@@ -14,8 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kerasdl.configuration import jsonable
-from kerasdl.tuning.trial_rows import FAILED, Row, duration, in_words, names_of, score_of, shown, varying
+from kerasdl.tuning.trial_rows import FAILED, Row, duration, exact, in_words, names_of, score_of, shown, varying
 
 FIXED = ("trial", "status", "score", "best_epoch", "epochs", "seconds", "seed", "reason")
 # Of the trials that ended, on a terminal.
@@ -40,8 +39,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def _cell(value: Any) -> str:
-    value = jsonable(value)
-    return value if isinstance(value, str) else repr(value)
+    return value if isinstance(value, str) else exact(value)
 
 
 class LiveTable:
@@ -139,7 +137,9 @@ class LiveTable:
                 Text(_values(row, changing)),
                 style="bold" if is_best else "red" if row["status"] in FAILED else "",
             )
-        return Group(Text("  ·  ".join(parts)), ProgressBar(total=max(1, total), completed=done, width=60), table)
+        head = Table.grid(padding=(0, 1))
+        head.add_row(ProgressBar(total=max(1, total), completed=done, width=16), Text("  ·  ".join(parts)))
+        return Group(head, table)
 
 
 def _state(row: Row) -> tuple[Any, ...]:

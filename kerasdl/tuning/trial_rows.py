@@ -110,6 +110,16 @@ def shown(value: object) -> str:
     return str(value)
 
 
+def exact(value: object) -> str:
+    """Return a value as Python reads it, with every bit of its numbers, NumPy's among them."""
+    if isinstance(value, (list, tuple)):
+        items = ", ".join(exact(item) for item in value)
+        return f"[{items}]" if isinstance(value, list) else f"({items}{',' if len(value) == 1 else ''})"
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return repr(int(value) if isinstance(value, numbers.Integral) else float(value))
+    return repr(value)
+
+
 def duration(seconds: float) -> str:
     """Return a time for reading: 31 s, 6 min, 2 h 05 min."""
     if seconds < 99.5:

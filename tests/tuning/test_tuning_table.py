@@ -68,9 +68,9 @@ def test_a_hyperparameter_may_have_the_name_of_a_column():
 
 def test_numbers_of_numpy_are_written_as_numbers():
     value = np.float32(0.1)
-    line = read(as_csv([row(1, np.float64(0.3), a=value, b=np.int64(3))]))[0]
+    line = read(as_csv([row(1, np.float64(0.3), a=value, b=np.int64(3), c=[np.float64(0.5)])]))[0]
     assert np.float32(float(line["a"])) == value
-    assert (line["score"], line["b"]) == ("0.3", "3")
+    assert (line["score"], line["b"], line["c"]) == ("0.3", "3", "[0.5]")
 
 
 def test_csv_of_no_trials_is_its_header():
@@ -141,7 +141,7 @@ def test_a_live_table_on_a_terminal():
     last = text[text.rindex("3 of 20 trials") :]
     assert "3/20" in last
     assert "learning_rate 0.3, dropout 0.3" in last
-    assert [line.split()[1] for line in last.splitlines()[3:7]] == ["finished", "out", "finished", "running"]
+    assert [line.split()[1] for line in last.splitlines()[2:6]] == ["finished", "out", "finished", "running"]
 
 
 def test_a_live_table_with_nothing_to_show():
