@@ -67,8 +67,9 @@ def figure(svg: str, caption: str, *, label: str = "") -> str:
 
 
 def short(text: str, length: int = 14) -> str:
-    """Return `text`, cut where it is longer than `length` letters."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    """Return `text` without its middle where it is longer than `length` letters: names often differ in their end."""
+    end = (length - 1) // 3
+    return text if len(text) <= length else f"{text[: length - 1 - end]}…{text[len(text) - end :]}"
 
 
 def thinned(items: Sequence[Item], most: int) -> Sequence[Item]:

@@ -10,7 +10,7 @@ from kerasdl.tuning.trial_rows import Row, fence, is_numeric, score_of, values_o
 
 # With fewer trials than that a forest finds what chance put there.
 FEWEST_TRIALS = 8
-TREES, REPEATS = 50, 10
+TREES, REPEATS = 50, 5
 
 
 def importance(rows: Sequence[Row], direction: str) -> dict[str, float]:

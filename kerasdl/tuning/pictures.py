@@ -117,15 +117,16 @@ class Pictures:
         for index, (x, (name, axis)) in enumerate(zip(places, axes, strict=True)):
             y = PARALLEL_TOP - 14 - 16 * (index % 2)
             parts.append(f'<path class="axis" d="M{x:.1f} {PARALLEL_TOP}V{bottom}"/>')
+            anchor = "middle" if index else "start"
             text = escape(short(name, int(2 * gap / LETTER)))
-            parts.append(f'<text class="name" x="{x:.1f}" y="{y}" text-anchor="middle">{text}</text>')
+            parts.append(f'<text class="name" x="{x:.1f}" y="{y}" text-anchor="{anchor}">{text}</text>')
             for share, label in thinned(axis.ticks(), 16):
                 text = escape(short(label))
                 parts.append(f'<text class="on" x="{x + 5:.1f}" y="{height(share) + 4:.1f}">{text}</text>')
             if index < len(names) and any(name not in row["space"] for row in self._scored):
                 parts.append(f'<text class="on" x="{x + 5:.1f}" y="{bottom + 26}">none</text>')
-        first = "most important" if self._shares else "first"
-        most = f" of the {len(names)} {first} of {len(self._names)}" if len(names) < len(self._names) else ""
+        most = f"{len(names)} most important" if self._shares else f"first {len(names)}"
+        most = f" of the {most} of {len(self._names)}" if len(names) < len(self._names) else ""
         return figure(
             f'<svg viewBox="0 0 {PARALLEL_WIDTH} {PARALLEL_HEIGHT}" style="min-width: 50rem" role="img">'
             f"{''.join(parts)}</svg>",
