@@ -27,7 +27,7 @@ STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --paper: #ffffff; --line: #c9cfd8; --soft: #f2f4f7; --good: #1257c4;
   --bad: #e08a3c; --marked: #c2187a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181f; --line: #3d4653; --soft: #1d232c;
-  --good: #79b0ff; --bad: #a8622a; --marked: #ff7cc4; } }
+  --good: #79b0ff; --bad: #dd8f4e; --marked: #ff7cc4; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 1rem/1.5 system-ui, sans-serif; }
@@ -49,7 +49,7 @@ svg .on { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; } svg .n
 .grid figcaption { text-align: center; font-weight: 600; }
 .axis { stroke: var(--line); fill: none; stroke-width: 1.5; } .grid-line { stroke: var(--line); opacity: .5; }
 .trial { --hue: color-mix(in oklab, var(--bad) var(--at), var(--good)); fill: none; stroke: var(--hue);
-  stroke-width: 1.4; opacity: calc(90% - .6 * var(--at)); }
+  stroke-width: 1.4; opacity: calc(90% - .5 * var(--at)); }
 .dot { --hue: color-mix(in oklab, var(--bad) var(--at), var(--good)); fill: var(--hue); stroke: var(--hue);
   stroke-width: 1.5; opacity: .85; }
 .dot.stopped { fill: var(--paper); } .trial.unscored { stroke-dasharray: 4 3; opacity: .5; }
