@@ -20,7 +20,6 @@ from kerasdl.errors import InputError
 from kerasdl.search_outcome import Outcome
 from kerasdl.search_run import Search
 from kerasdl.tuning import log, pool, proposers, shared, spaces
-from kerasdl.tuning.table import LiveTable
 
 # What a search decides about its trials, so that nobody else can.
 OWN = ("directory", "resume", "callbacks", "verbose", "seed", *configuration.RECORDED)
@@ -142,7 +141,7 @@ def search(
         default_epochs=arguments.get("epochs"),
         max_trials=max_trials,
         kept=finalists,
-        display=LiveTable(objective=goal[0], direction=goal[1], verbose=verbose),
+        verbose=verbose,
     )
     scratch = folder / DATA_FOLDER
     scratch.mkdir(mode=0o700, exist_ok=True)

@@ -19,6 +19,7 @@ import numpy as np
 from kerasdl import configuration, search_trial
 from kerasdl.errors import InputError
 from kerasdl.tuning import log, pool, proposers
+from kerasdl.tuning.table import LiveTable
 
 ATTEMPTS = 3
 """Times that a trial may be killed from outside without having got any further."""
@@ -43,7 +44,7 @@ class Search:
         default_epochs: int | None,
         max_trials: int,
         kept: int,
-        display: Any,
+        verbose: int,
     ):
         self.rows: list[dict[str, Any]] = []
         self.finals: list[dict[str, Any]] = []
@@ -54,7 +55,8 @@ class Search:
         self._trial_seconds = math.inf if trial_minutes is None else trial_minutes * 60
         self._budget_seconds = math.inf if budget_minutes is None else budget_minutes * 60
         self._default_epochs, self._max_trials, self._kept = default_epochs, max_trials, kept
-        self._display = display
+        self._verbose = verbose
+        self._display: LiveTable | None = None
         self._log = log.EventLog(folder)
         self._pool: pool.Pool | None = None
         self._slots: list[dict[str, str]] = [{}]
@@ -73,7 +75,8 @@ class Search:
         """End all processes and the display."""
         if self._pool is not None:
             self._pool.close()
-        self._display.__exit__(None, None, None)
+        if self._display is not None:
+            self._display.__exit__(None, None, None)
         self._log.close()
 
     def carry_out(self, slots: list[dict[str, str]], scratch: Path) -> None:
@@ -85,7 +88,8 @@ class Search:
         self._slots = slots
         self._pool = pool.Pool(command, environment=environment, log=self._folder / SERVER_LOG)
         open_legs = self._replay()
-        self._display.__enter__()
+        told = [row for row in self.rows if row["status"] != "running"]
+        self._display = LiveTable(self._objective, verbose=self._verbose, known=told).__enter__()
         for event in open_legs:
             self._launch(self._row_of(event), event)
         stopped = False
@@ -371,6 +375,8 @@ class Search:
         return self._folder / TRIALS_FOLDER / (f"{row['trial']:04d}" + (f"-seed{repeat}" if repeat else ""))
 
     def _show(self) -> None:
+        if self._display is None:
+            return
         epochs = {
             leg["row"]["trial"]: (
                 self._epochs(self._place(leg["row"]), None)[0],

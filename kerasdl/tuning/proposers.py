@@ -19,7 +19,7 @@ from kerasdl.tuning.spaces import Point, Space
 TUNERS = ("random", "grid", "bayesian", "hyperband")
 FACTOR = 3
 """Hyperband: of so many trials one goes on, for so many times the epochs."""
-# Points that are drawn in vain before a finite space is gone through one by one, and how many points that may be.
+# Points that are drawn in vain where that is cheap, and how many points a space may have to go through one by one.
 TRIES, LISTED = 100, 100_000
 
 
@@ -82,9 +82,10 @@ def make_proposer(tuner: Any, space: Space, *, objective: str, direction: str, m
     }
     # KerasTuner takes a seed of 0 for none. Its own limit of trials would count points that train the same.
     made = makers[tuner](objective=goal, max_trials=10**6, hyperparameters=known, seed=seed + 1)
-    if tuner in ("random", "hyperband"):
-        made._max_collisions = 1000  # cheap here; the Bayesian oracle optimizes anew each time
-    proposer = OracleProposer(made, space, max_trials=max_trials)
+    # Drawing costs nothing but in the Bayesian oracle, which optimizes for each draw.
+    cheap = tuner != "bayesian"
+    made._max_collisions = 1000 if cheap else 3
+    proposer = OracleProposer(made, space, max_trials=max_trials, tries=TRIES if cheap else 3)
     return Halving(proposer, max_trials=max_trials, minimize=direction == "min") if tuner == "hyperband" else proposer
 
 
@@ -95,10 +96,11 @@ class OracleProposer:
         oracle: The oracle.
         space: From `hp` to keyword arguments.
         max_trials: Different points at most.
+        tries: Points that are drawn in vain before a finite space is gone through one by one.
     """
 
-    def __init__(self, oracle: Any, space: Space, *, max_trials: int):
-        self._oracle = oracle
+    def __init__(self, oracle: Any, space: Space, *, max_trials: int, tries: int = 3):
+        self._oracle, self._tries = oracle, tries
         self._space = space
         self._max_trials = max_trials
         self._scores: list[float | None] = []
@@ -126,7 +128,7 @@ class OracleProposer:
             if asked.status != "RUNNING":
                 if len(self._scores) >= self._max_trials:
                     return STOP
-                return self._from_list() or STOP
+                return self._another() or STOP
             values = asked.hyperparameters.values
             point = spaces.point(self._space, values)
             share = self._share(values)
@@ -143,8 +145,8 @@ class OracleProposer:
                 if self._ended[trial]:
                     self._end(trial)
                 in_vain += 1
-                if in_vain >= TRIES:
-                    return self._from_list() or (STOP if all(self._ended) else WAIT)
+                if in_vain >= self._tries:
+                    return self._another() or (STOP if all(self._ended) else WAIT)
                 continue
             self._names[asked.trial_id] = trial
             self._asked[trial].append(asked)
@@ -179,11 +181,14 @@ class OracleProposer:
             self._oracle.end_trial(asked)
         self._asked[trial] = []
 
-    def _from_list(self) -> Proposal | None:
-        """Return the first point of a finite space that has not been tried, or None."""
+    def _another(self) -> Proposal | None:
+        """Return a point that the oracle would not draw: the first untried one of a finite space, else a random one."""
         if self._listed is None:
             self._listed = _all_points(self._oracle.hyperparameters.space)
-        for values in self._listed:
+        drawn = (self._oracle._random_values() for _ in range(TRIES))
+        for values in itertools.chain(self._listed, drawn):
+            if values is None:
+                return None
             point = spaces.point(self._space, values)
             if point.identity not in self._trial_of:
                 return Proposal(self._add(point), point)

@@ -89,7 +89,9 @@ def test_halving_gives_the_better_third_three_times_the_epochs() -> None:
 def test_a_failed_trial_never_goes_on() -> None:
     found = drained(make("hyperband", line, 9), lambda p: None if p.trial % 2 else p.point.keywords["x"])
     assert {proposal.trial for proposal in found if proposal.share == 1.0 and proposal.trial % 2} <= {
-        proposal.trial for proposal in found if proposal.trial % 2 and [p.trial for p in found].count(proposal.trial) == 1
+        proposal.trial
+        for proposal in found
+        if proposal.trial % 2 and [p.trial for p in found].count(proposal.trial) == 1
     }
     assert all([p.trial for p in found].count(proposal.trial) == 1 for proposal in found if proposal.trial % 2)
 

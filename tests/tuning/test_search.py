@@ -1,0 +1,198 @@
+"""A search keeps its promises: nothing is lost or repeated, a promoted trial never paused, the test split is seen once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kerasdl
+from kerasdl import InputError
+from kerasdl.search import Outcome
+from kerasdl.tuning import search
+from recipes import image_classification
+from tests.tuning import faulty_recipe
+
+CALL: dict[str, Any] = {
+    "space": {"units": [8, 16], "learning_rate": (1e-3, 1e-1)},
+    "architecture": "mlp",
+    "epochs": 3,
+    "max_trials": 3,
+    "tuner": "hyperband",
+    "finalists": 2,
+    "repeats": 2,
+    "verbose": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("search") / "digits"
+
+
+@pytest.fixture(scope="module")
+def outcome(folder: Path) -> Outcome:
+    return search(image_classification, "digits", directory=folder, **CALL)
+
+
+def without_seconds(outcome: Outcome) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in outcome.table]
+
+
+def test_a_promoted_trial_is_the_training_that_never_paused(outcome: Outcome) -> None:
+    assert {row["status"] for row in outcome.table} == {"finished", "paused"}
+    assert sorted({row["epochs"] for row in outcome.table}) == [1, 3]
+    undisturbed = image_classification.train("digits", **outcome.best_config, verbose=0)
+    assert undisturbed.history == outcome.best.history
+    for one, other in zip(undisturbed.model.get_weights(), outcome.best.model.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+    assert outcome.best.metrics == undisturbed.metrics
+
+
+def test_the_winner_is_named_by_several_seeds(outcome: Outcome) -> None:
+    winner = outcome.finalists[0]
+    assert len(winner["scores"]) == 2
+    assert winner["mean"] == pytest.approx(np.mean(winner["scores"]))
+    assert outcome.optimism == pytest.approx(winner["scores"][0] - winner["scores"][1])
+    assert "Optimism" in outcome.facts
+    assert "Test split, once" in outcome.facts
+
+
+def test_only_the_best_models_stay_on_disk(outcome: Outcome, folder: Path) -> None:
+    kept = {path.parent.name for path in (folder / "trials").glob("*/run")}
+    assert kept == {f"{row['trial']:04d}" for row in outcome.table if row["status"] == "finished"}
+    assert not (folder / ".data").exists()
+    assert {"table.csv", "search.html", "outcome.json", "best"} <= {path.name for path in folder.iterdir()}
+
+
+def test_the_same_call_again_trains_nothing_and_says_the_same(outcome: Outcome, folder: Path) -> None:
+    events = (folder / "events.jsonl").read_bytes()
+    again = search(image_classification, "digits", directory=folder, **CALL)
+    assert (folder / "events.jsonl").read_bytes() == events
+    assert again.table == outcome.table
+    assert again.best.metrics == outcome.best.metrics
+
+
+def test_another_search_in_the_same_folder_is_refused_with_the_difference(outcome: Outcome, folder: Path) -> None:
+    for change, words in (
+        ({"space": {"units": [8, 32], "learning_rate": (1e-3, 1e-1)}}, r"space: units was .*16.* and is .*32"),
+        ({"epochs": 4}, "fixed: epochs was 3 there and is 4 now"),
+        ({"max_trials": 5}, "search: max_trials was 3 there and is 5 now"),
+    ):
+        with pytest.raises(InputError, match=words):
+            search(image_classification, "digits", directory=folder, **CALL | change)
+
+
+def test_refit_trains_on_training_and_validation_for_the_best_number_of_epochs(outcome: Outcome) -> None:
+    again = outcome.refit(verbose=0)
+    best = next(row for row in outcome.table if row["trial"] == outcome.finalists[0]["trial"])
+    assert (again.config["epochs"], again.config["keep"]) == (best["best_epoch"], "last")
+    counts = outcome.best.dataset.counts
+    assert len(again.dataset.train) == counts["train"] + counts["validation"]
+    assert again.dataset.counts["test"] == counts["test"]
+
+
+def test_bad_arguments_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    for change, words in (
+        ({"tuner": "best"}, "tuner: received 'best'"),
+        ({"max_trials": 0}, "max_trials"),
+        ({"objective": "accuracy"}, "a curve of the validation split"),
+        ({"callbacks": []}, "callbacks: received an argument that a search sets"),
+        ({"epoch": 3}, "epoch: received an unknown argument"),
+        ({"epochs": 0}, "epochs"),
+        ({"space": 3}, "space: received 3"),
+    ):
+        with pytest.raises(InputError, match=words):
+            search(image_classification, "digits", directory=tmp_path / "new", **CALL | change)
+    with pytest.raises(InputError, match="a recipe, such as"):
+        search(json, "digits", directory=tmp_path / "new")
+    assert not (tmp_path / "new" / "events.jsonl").exists()
+    (tmp_path / "file.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds files and no search"):
+        search(image_classification, "digits", directory=tmp_path, **CALL)
+
+
+def test_what_goes_wrong_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    outcome = search(
+        faulty_recipe, "digits", tuner="grid", repeats=1, trial_minutes=0.5, directory=tmp_path / "faults", verbose=0
+    )
+    rows = {row["fault"]: row for row in outcome.table}
+    assert {fault: row["status"] for fault, row in rows.items()} == {
+        "none": "finished",
+        "raises": "failed",
+        "memory": "out_of_memory",
+        "dies": "crashed",
+        "hangs": "timed_out",
+        "refused": "failed",
+        "not_finite": "not_finite",
+    }
+    assert "ZeroDivisionError: on purpose" in rows["raises"]["reason"]
+    assert "signal 11" in rows["dies"]["reason"]
+    assert outcome.best_config["fault"] == "none"
+
+
+def test_killed_anywhere_it_goes_on_and_ends_the_same(outcome: Outcome, tmp_path: Path) -> None:
+    script = (
+        "import json, sys\nfrom recipes import image_classification\nfrom kerasdl.tuning import search\n"
+        "call = json.loads(sys.argv[2]); call['space']['learning_rate'] = tuple(call['space']['learning_rate'])\n"
+        "search(image_classification, 'digits', directory=sys.argv[1], **call)\n"
+    )
+    place = tmp_path / "killed"
+
+    def killed_when(ready: Any, victim: str) -> None:
+        process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", script, str(place), json.dumps(CALL)])
+        deadline = time.monotonic() + 300
+        while not ready() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if victim == "child":  # the search goes on by itself
+            for pid in children_of(children_of(process.pid)[0]):
+                os.kill(pid, signal.SIGKILL)
+            process.wait(timeout=300)
+            return
+        process.kill()
+        process.wait()
+
+    log = place / "events.jsonl"
+    killed_when(lambda: log.exists() and b'"trial": 1' in log.read_bytes(), "parent")
+    assert log.read_bytes().count(b'"end"') < 6
+    killed_when(lambda: (place / "trials/0002/epochs.jsonl").exists(), "child")
+    again = search(image_classification, "digits", directory=place, **CALL)
+    assert without_seconds(again) == without_seconds(outcome)
+    assert again.best.metrics == outcome.best.metrics
+    for one, other in zip(again.best.model.get_weights(), outcome.best.model.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+    assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and _runs_in(place, pid)]
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _runs_in(place: Path, pid: str) -> bool:
+    try:
+        return str(place).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def test_keywords_that_change_the_data_can_be_searched(tmp_path: Path) -> None:
+    call = CALL | {"space": {"image_size": [8, 12]}, "tuner": "grid", "epochs": 1, "repeats": 1}
+    arrays = (np.zeros((40, 8, 8, 1), np.uint8), np.arange(40) % 2)
+    with pytest.raises(InputError, match="data from memory"):
+        search(image_classification, arrays, directory=tmp_path / "arrays", **call)
+
+
+def test_the_whole_split_is_there_once() -> None:
+    for name, kind in (("digits", "images"), ("stocks", "forecasting")):
+        dataset = kerasdl.data.load_forecasting(name) if kind == "forecasting" else kerasdl.data.load(name)
+        merged = kerasdl.data.with_validation_in_training(dataset)
+        assert len(merged.train) >= len(dataset.train) + len(dataset.validation)
+        assert len(merged.test) == len(dataset.test)
