@@ -8,7 +8,6 @@ whole of them the chief gives the trial to another: two processes never train in
 
 from __future__ import annotations
 
-import functools
 import json
 import signal
 import threading
@@ -217,26 +216,32 @@ def _serve(pool: RemotePool, address: wire.Address) -> Any:
     import grpc
     from keras_tuner.src import protos
 
-    service, stubs = protos.get_service(), protos.get_service_grpc()
+    service = protos.get_service()
 
-    class Servicer(stubs.OracleServicer):
-        """What a worker calls; KerasTuner's other calls are answered as not implemented."""
+    def create_trial(request: Any, context: Any) -> Any:
+        trial = pool.call(lambda: pool.hand_out(request.tuner_id), context)
+        return service.CreateTrialResponse(trial=trial.to_proto())
 
-        def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's names
-            trial = pool.call(functools.partial(pool.hand_out, request.tuner_id), context)
-            return service.CreateTrialResponse(trial=trial.to_proto())
+    def update_trial(request: Any, context: Any) -> Any:
+        trial = pool.call(lambda: pool.go_on(request.trial_id), context)
+        return service.UpdateTrialResponse(trial=trial.to_proto())
 
-        def UpdateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-            trial = pool.call(functools.partial(pool.go_on, request.trial_id), context)
-            return service.UpdateTrialResponse(trial=trial.to_proto())
+    def end_trial(request: Any, context: Any) -> Any:
+        pool.call(lambda: pool.end(wire.Message.from_proto(request.trial)), context)
+        return service.EndTrialResponse()
 
-        def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-            pool.call(lambda: pool.end(wire.Message.from_proto(request.trial)), context)
-            return service.EndTrialResponse()
-
+    # The other calls of KerasTuner's service are answered as not implemented.
+    handlers = {
+        name: grpc.unary_unary_rpc_method_handler(
+            function,
+            request_deserializer=getattr(service, f"{name}Request").FromString,
+            response_serializer=getattr(service, f"{name}Response").SerializeToString,
+        )
+        for name, function in (("CreateTrial", create_trial), ("UpdateTrial", update_trial), ("EndTrial", end_trial))
+    }
     # A second chief must not share the port with the first.
     server = grpc.server(futures.ThreadPoolExecutor(CALLS_AT_ONCE), options=[("grpc.so_reuseport", 0)])
-    stubs.add_OracleServicer_to_server(Servicer(), server)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("keras_tuner.Oracle", handlers),))
     try:
         bound = server.add_insecure_port(str(address))
     except RuntimeError:
