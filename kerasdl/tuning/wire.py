@@ -89,7 +89,7 @@ class Message:
     content: dict[str, Any]
 
     def to_proto(self) -> Any:
-        """Return it as the service sends it: in JSON, which keeps each float's 64 bits as the service's own does not."""
+        """Return it as the service sends it, in JSON: that keeps all 64 bits of a number, the service does not."""
         import keras_tuner
 
         values = keras_tuner.HyperParameters()
