@@ -230,7 +230,10 @@ class Search:
                 self._end(row, "timed_out", leg["timed_out"], leg["until"])
             else:
                 self._crashed(leg, code)
+        waiting = self._pool.waiting
         for name, leg in self._running.items():
+            if name in waiting:
+                leg["begun"] = time.monotonic()
             spent = leg["row"]["seconds"] + time.monotonic() - leg["begun"]
             if not leg["timed_out"] and (spent > self._trial_seconds or self._is_over_budget()):
                 whose = "of the search" if self._is_over_budget() else "of a trial"

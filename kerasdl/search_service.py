@@ -84,6 +84,12 @@ class RemotePool:
         with self._changed:
             return len(self._alive(self._worker_seconds))
 
+    @property
+    def waiting(self) -> set[str]:
+        """Names of the trials that no worker has taken yet."""
+        with self._changed:
+            return {request["name"] for request in self._waiting}
+
     def start(self, request: Mapping[str, Any]) -> None:
         """Hand a trial to the next worker that asks; one that a worker has from before a chief's kill is left to it."""
         name = request["name"]

@@ -25,6 +25,10 @@ class Crew(Protocol):
     def places(self) -> int:
         """Trials that can run at the same time."""
 
+    @property
+    def waiting(self) -> set[str]:
+        """Names of what has been started here and not by anyone yet."""
+
     def start(self, request: Mapping[str, Any]) -> None:
         """Start a trial."""
 
@@ -68,6 +72,11 @@ class Pool:
     def places(self) -> int:
         """Children that can run at the same time."""
         return len(self._slots)
+
+    @property
+    def waiting(self) -> set[str]:
+        """Nothing: a child is forked at once."""
+        return set()
 
     def start(self, request: Mapping[str, Any]) -> None:
         """Start a child; `request["name"]` is how it is spoken of."""
