@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -70,9 +72,15 @@ def _processes(
     import keras
 
     scratch.mkdir(mode=0o700, exist_ok=True)
+    # A recipe is found where this process has found it.
+    places = os.pathsep.join(place for place in sys.path if place)
     crew = pool.Pool(
         pool.python("kerasdl.search_trial", str(scratch), module.__name__),
-        environment={"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": keras.backend.backend()},
+        environment={
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "KERAS_BACKEND": keras.backend.backend(),
+            "PYTHONPATH": places,
+        },
         log=server_log,
         slots=pool.slots(workers),
     )

@@ -207,7 +207,7 @@ class Worker:
                 f"was, and then this worker: the search goes on where it is. See {wire.ORACLE_IP}, {wire.ORACLE_PORT}."
             ) from error
         if not self._pause:
-            self._say(f"The chief does not answer ({error}); it is called again.")
+            self._say("The chief does not answer; it is called again.")
         self._pause = min(max(self._pause * 2, POLL_SECONDS), LONGEST_PAUSE)
         self._next_call = now + self._pause
         return False

@@ -29,8 +29,8 @@ from kerasdl.tuning import search
 from recipes import image_classification
 
 outcome = search(
-    image_classification, "digits", architecture="mlp", epochs=4, space={"units": [(8,), (12,), (16,), (24,)]},
-    max_trials=4, finalists=1, repeats=2, seed=3, directory=sys.argv[1], worker_seconds=20,
+    image_classification, "digits", architecture="mlp", epochs=4, space={"units": [(8,), (12,), (16,)]},
+    max_trials=3, finalists=1, repeats=2, seed=3, directory=sys.argv[1], worker_seconds=20,
     workers=int(sys.argv[2]) if len(sys.argv) > 2 else None,
 )
 rows = [[row["trial"], row["status"], row["score"], row["best_epoch"], row["seed"]] for row in outcome.table]
@@ -358,8 +358,9 @@ def test_a_search_with_a_killed_worker_and_a_killed_chief_ends_as_one_on_a_singl
         assert until(lambda: not machines.left())
     finally:
         machines.end()
-    assert before < 5
-    assert sorted(ends()) == [(0, 0), (1, 0), (2, 0), (3, 0), *[end for end in ends() if end[1]]], "each once"
+    assert before < 4
+    assert len(ends()) == 4
+    assert {(0, 0), (1, 0), (2, 0)} < set(ends()), "each once, and the best one from another seed"
     starts = [(event["trial"], event["repeat"]) for event in events() if event["event"] == "start"]
     assert sorted(starts) == sorted(ends())
     for path in together.glob("trials/*/epochs.jsonl"):
