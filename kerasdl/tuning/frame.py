@@ -10,7 +10,9 @@ from kerasdl.tuning.axes import Axis
 
 Item = TypeVar("Item")
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 280, 64, 20, 16, 36
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 280, 64, 20, 16, 40
+# Between the frame and the first and last value across, so that a mark covers no number.
+INSET = 10
 # Of a letter of 12 pixels, on average.
 LETTER = 7
 MOST_LABELS = 12
@@ -31,7 +33,7 @@ class Frame:
         return self._y(self._up.place(value))
 
     def _x(self, share: float) -> float:
-        return LEFT + (self._width - LEFT - RIGHT) * share
+        return LEFT + INSET + (self._width - LEFT - RIGHT - 2 * INSET) * share
 
     def _y(self, share: float) -> float:
         return self._height - BOTTOM - (self._height - TOP - BOTTOM) * share
@@ -65,8 +67,9 @@ def figure(svg: str, caption: str, *, label: str = "") -> str:
 
 
 def short(text: str, length: int = 14) -> str:
-    """Return `text`, cut where it is longer than `length` letters."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    """Return `text` without its middle where it is longer than `length` letters: names often differ in their end."""
+    end = (length - 1) // 3
+    return text if len(text) <= length else f"{text[: length - 1 - end]}…{text[len(text) - end :]}"
 
 
 def thinned(items: Sequence[Item], most: int) -> Sequence[Item]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import random
 import statistics
 from collections.abc import Sequence
-from typing import Any
 
-from kerasdl.tuning.trial_rows import Row, fence, is_numeric, is_wide, score_of, values_of, varying
+from kerasdl.tuning.trial_rows import Row, fence, is_numeric, score_of, values_of, varying
 
 # With fewer trials than that a forest finds what chance put there.
 FEWEST_TRIALS = 8
-TREES, REPEATS = 50, 10
+TREES, REPEATS = 50, 5
 
 
 def importance(rows: Sequence[Row], direction: str) -> dict[str, float]:
@@ -41,11 +40,12 @@ def importance(rows: Sequence[Row], direction: str) -> dict[str, float]:
     scores = [float(row["score"]) for row in trials]
     limit = fence(scores, direction)
     scores = [max(score, limit) if direction == "max" else min(score, limit) for score in scores]
-    spread = statistics.pstdev(scores)
+    # In steps, since the squares of scores of 1e-200 or 1e200 are no numbers.
+    largest = max(map(abs, scores)) or 1.0
+    scores = [score / largest for score in scores]
+    middle, spread = statistics.fmean(scores), statistics.pstdev(scores)
     if spread == 0:
         return {}
-    # Scaled: scores of 1e-200 or 1e200 would leave no number for their squares.
-    middle = statistics.fmean(scores)
     scores = [(score - middle) / spread for score in scores]
     columns = list(zip(*(_encoded(trials, name) for name in names), strict=True))
     forest = RandomForestRegressor(TREES, random_state=0).fit(columns, scores)
@@ -57,19 +57,17 @@ def importance(rows: Sequence[Row], direction: str) -> dict[str, float]:
     return {name: grown[name] / total for name in sorted(names, key=lambda name: -grown[name])}
 
 
-def _encoded(trials: Sequence[Row], name: str) -> list[float]:
+def _encoded(trials: Sequence[Row], name: str) -> list[int]:
     """Return a hyperparameter as one number a trial; several columns for one would have to be shuffled together.
 
-    A trial without it gets what is usual. A value of its own would tell the forest which branch the trial belongs to,
-    and the hyperparameters of a branch would share in the importance of the choice between branches.
+    A trial without it gets one of the others' values by chance. A value of its own would tell the forest which branch
+    the trial belongs to, and the hyperparameters of a branch would share in the importance of the choice between
+    branches: half of it was lost to them so.
     """
     values = values_of(trials, name)
-    code: dict[Any, float]
-    if is_numeric(values):
-        scale = math.log if is_wide(values) else float
-        code = {repr(value): scale(value) for value in values}
-        usual = statistics.median_low(code[repr(value)] for value in values)
-    else:
-        code = {text: float(index) for index, text in enumerate(dict.fromkeys(map(repr, values)))}
-        usual = code[statistics.mode(map(repr, values))]
-    return [code[repr(trial["space"][name])] if name in trial["space"] else usual for trial in trials]
+    # A tree splits between values that follow each other: their order is all it takes from them, whatever the scale.
+    distinct = {repr(value): value for value in (sorted(values) if is_numeric(values) else values)}
+    code = {text: index for index, text in enumerate(distinct)}
+    draw = random.Random(name)
+    present = [trial["space"][name] if name in trial["space"] else draw.choice(values) for trial in trials]
+    return [code[repr(value)] for value in present]

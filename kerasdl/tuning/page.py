@@ -7,17 +7,27 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from kerasdl.tuning.importance import FEWEST_TRIALS, importance
 from kerasdl.tuning.pictures import Pictures, shares_picture
-from kerasdl.tuning.trial_rows import Row, best_of, duration, names_of, ranked, score_of, shown, varying
+from kerasdl.tuning.trial_rows import (
+    Row,
+    best_of,
+    duration,
+    exact,
+    in_words,
+    names_of,
+    ranked,
+    score_of,
+    shown,
+    varying,
+)
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --paper: #ffffff; --line: #c9cfd8; --soft: #f2f4f7; --good: #1257c4;
   --bad: #e08a3c; --marked: #c2187a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181f; --line: #3d4653; --soft: #1d232c;
-  --good: #79b0ff; --bad: #a8622a; --marked: #ff7cc4; } }
+  --good: #79b0ff; --bad: #dd8f4e; --marked: #ff7cc4; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 1rem/1.5 system-ui, sans-serif; }
@@ -39,7 +49,7 @@ svg .on { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; } svg .n
 .grid figcaption { text-align: center; font-weight: 600; }
 .axis { stroke: var(--line); fill: none; stroke-width: 1.5; } .grid-line { stroke: var(--line); opacity: .5; }
 .trial { --hue: color-mix(in oklab, var(--bad) var(--at), var(--good)); fill: none; stroke: var(--hue);
-  stroke-width: 1.2; opacity: .6; }
+  stroke-width: 1.4; opacity: calc(90% - .5 * var(--at)); }
 .dot { --hue: color-mix(in oklab, var(--bad) var(--at), var(--good)); fill: var(--hue); stroke: var(--hue);
   stroke-width: 1.5; opacity: .85; }
 .dot.stopped { fill: var(--paper); } .trial.unscored { stroke-dasharray: 4 3; opacity: .5; }
@@ -82,11 +92,12 @@ def search_page(
         log_names: Hyperparameters that were sampled on a log scale.
         facts: Lines of text about the search, by what each is.
     """
-    pictures = Pictures(rows, objective=objective, direction=direction, log_names=log_names)
+    shares = importance(rows, direction)
+    pictures = Pictures(rows, objective=objective, direction=direction, log_names=log_names, shares=shares)
     sections = {
         "Best so far": pictures.best_so_far(),
         "All trials side by side": pictures.parallel(),
-        "Importance": shares_picture(importance(rows, direction)) or _no_importance(rows),
+        "Importance": shares_picture(shares) or _no_importance(rows),
         "One hyperparameter at a time": pictures.slices() + _constant(rows),
         "Learning curves": pictures.curves(),
         "Trials": _table(rows, objective, direction) if rows else "",
@@ -116,7 +127,7 @@ def _headline(rows: Sequence[Row], objective: str, direction: str) -> str:
         return f'<p class="headline none">{said}{why}</p>'
     epoch = f" after epoch {best['best_epoch']} of {best['epochs']}" if best["best_epoch"] else ""
     state = "" if best["status"] == "finished" else f" ({escape(best['status'])}; no trial is finished yet)"
-    values = ", ".join(f"{name}={value!r}" for name, value in best["space"].items())
+    values = ", ".join(f"{name}={exact(value)}" for name, value in best["space"].items())
     return (
         f'<p class="headline">Best: <strong>trial {best["trial"]}, {escape(objective)} {best["score"]:.6g}</strong>'
         f"{epoch}{state}, with<br><code>{escape(values)}</code></p>"
@@ -124,7 +135,7 @@ def _headline(rows: Sequence[Row], objective: str, direction: str) -> str:
 
 
 def _facts(rows: Sequence[Row], facts: Mapping[str, str]) -> str:
-    counts = Counter(_words(row["status"]) for row in rows).most_common()
+    counts = Counter(in_words(row) for row in rows).most_common()
     all_facts = {
         "Trials": ": ".join([str(len(rows)), *([", ".join(f"{n} {status}" for status, n in counts)] if rows else [])]),
         "Time": f"{duration(sum(row['seconds'] or 0 for row in rows))} in all trials together",
@@ -166,7 +177,7 @@ def _table(rows: Sequence[Row], objective: str, direction: str) -> str:
         reason = f"<small>{escape(row['reason'])}</small>" if row["reason"] else ""
         body.append(
             f'<tr data-trial="{row["trial"]}" class="{"best" if row is best else ""}"><td>{row["trial"]}</td>'
-            f'<td class="text">{escape(_words(row["status"]))}{reason}</td>'
+            f'<td class="text">{escape(in_words(row))}{reason}</td>'
             + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
             + "</tr>"
         )
@@ -175,7 +186,3 @@ def _table(rows: Sequence[Row], objective: str, direction: str) -> str:
 
 def _left(index: int) -> str:
     return ' class="text"' if index == 1 else ""
-
-
-def _words(status: Any) -> str:
-    return str(status).replace("_", " ")

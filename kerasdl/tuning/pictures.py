@@ -10,11 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
 from kerasdl.tuning.axes import Axis, number_axis, score_axis, value_axis
-from kerasdl.tuning.frame import BOTTOM, HEIGHT, LEFT, Frame, figure, short, thinned
+from kerasdl.tuning.frame import BOTTOM, HEIGHT, LEFT, LETTER, Frame, figure, short, thinned
 from kerasdl.tuning.trial_rows import Row, best_of, is_number, ranked, score_of, shown, varying
 
-# Of parallel coordinates: between two axes, and over and under them.
-GAP, PARALLEL_HEIGHT, PARALLEL_TOP, PARALLEL_BOTTOM = 130, 360, 48, 40
+# Of parallel coordinates: the picture, and what is over and under the axes.
+PARALLEL_WIDTH, PARALLEL_HEIGHT, PARALLEL_TOP, PARALLEL_BOTTOM = 1088, 380, 48, 40
+# With more of them the labels run into each other.
+MOST_AXES = 8
 SLICE_WIDTH, SLICE_HEIGHT = 340, 220
 
 
@@ -26,15 +28,25 @@ class Pictures:
         objective: Name of the score.
         direction: "min" or "max", what is good.
         log_names: Hyperparameters that were sampled on a log scale.
+        shares: Importance by name; what is most important is drawn first.
     """
 
-    def __init__(self, rows: Sequence[Row], *, objective: str, direction: str, log_names: Collection[str] = ()):
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        *,
+        objective: str,
+        direction: str,
+        log_names: Collection[str] = (),
+        shares: Mapping[str, float],
+    ):
         self._rows = rows
         self._objective = objective
         self._direction = direction
         self._scored = [row for row in ranked(rows, direction) if score_of(row) is not None]
         self._best = best_of(rows, direction)
-        self._names = varying(rows)
+        self._shares = shares
+        self._names = sorted(varying(rows), key=lambda name: -shares.get(name, 0.0))
         self._axes = {name: value_axis(rows, name, log=name in log_names) for name in self._names}
         scores = [float(row["score"]) for row in self._scored]
         self._scores = score_axis(scores, direction) if scores else Axis("linear")
@@ -48,13 +60,14 @@ class Pictures:
             return ""
         frame = Frame(number_axis(range(1, len(self._rows) + 1)), self._scores)
         unfinished = not any(row["status"] == "finished" for row in self._scored)
-        parts, steps, best = [], [], None
+        best: Row | None = None
+        parts, steps = list[str](), list[str]()
         for index, row in enumerate(self._rows, start=1):
             x = frame.x(index)
             if score_of(row) is None:
                 bottom = HEIGHT - BOTTOM
                 parts.append(
-                    f'<path class="failed" {self._mark(row)} d="M{x - 4:.1f} {bottom - 4}l8 8m0 -8l-8 8">'
+                    f'<path class="failed" {self._mark(row)} d="M{x - 4:.1f} {bottom + 4}l8 8m0 -8l-8 8">'
                     f"{self._title(row)}</path>"
                 )
                 continue
@@ -72,7 +85,7 @@ class Pictures:
         return figure(
             frame.drawn(line + "".join(parts), across=whole if len(self._rows) > 1 else [(0.5, "1")]),
             f"{self._objective} of the trials in order of start; the line is the best finished so far. Hollow: stopped "
-            f"before its last epoch; a cross at the bottom: no score.{self._cut()}",
+            f"before its last epoch; a cross on the axis: no score.{self._cut()}",
             label=f"{self._objective} of {len(self._rows)} trials",
         )
 
@@ -80,9 +93,11 @@ class Pictures:
         """Draw each trial as a line through its values to its score."""
         if not self._scored or not self._names:
             return ""
-        axes = {**self._axes, self._objective: self._scores}
-        width = GAP * (len(axes) - 1) + 2 * LEFT + 60
-        places = {name: LEFT + index * GAP for index, name in enumerate(axes)}
+        names = self._names[:MOST_AXES]
+        # The score is no hyperparameter, but one may have its name.
+        axes = [*((name, self._axes[name]) for name in names), (f"→ {self._objective}", self._scores)]
+        gap = (PARALLEL_WIDTH - 2 * LEFT - 40) / len(names)
+        places = [LEFT + index * gap for index in range(len(axes))]
         bottom = PARALLEL_HEIGHT - PARALLEL_BOTTOM
 
         def height(share: float) -> float:
@@ -91,27 +106,33 @@ class Pictures:
         parts = []
         for row in reversed(self._scored):
             points = [
-                f"{places[name]},{height(axis.place(row['space'][name])) if name in row['space'] else bottom + 22:.1f}"
-                for name, axis in self._axes.items()
+                f"{x:.1f},{height(axis.place(row['space'][name])) if name in row['space'] else bottom + 22:.1f}"
+                for x, (name, axis) in zip(places[:-1], axes[:-1], strict=True)
             ]
-            points.append(f"{places[self._objective]},{height(self._scores.place(row['score'])):.1f}")
+            points.append(f"{places[-1]:.1f},{height(self._scores.place(row['score'])):.1f}")
             parts.append(
                 f'<polyline class="trial{self._is_best(row)}" {self._mark(row)} points="{" ".join(points)}">'
                 f"{self._title(row)}</polyline>"
             )
-        for index, (name, axis) in enumerate(axes.items()):
-            x, y = places[name], PARALLEL_TOP - 14 - 16 * (index % 2)
-            parts.append(f'<line class="axis" x1="{x}" x2="{x}" y1="{PARALLEL_TOP}" y2="{bottom}"/>')
-            parts.append(f'<text class="name" x="{x}" y="{y}" text-anchor="middle">{escape(short(name, 34))}</text>')
+        for index, (x, (name, axis)) in enumerate(zip(places, axes, strict=True)):
+            y = PARALLEL_TOP - 14 - 16 * (index % 2)
+            parts.append(f'<path class="axis" d="M{x:.1f} {PARALLEL_TOP}V{bottom}"/>')
+            anchor = "middle" if index else "start"
+            text = escape(short(name, int(2 * gap / LETTER)))
+            parts.append(f'<text class="name" x="{x:.1f}" y="{y}" text-anchor="{anchor}">{text}</text>')
             for share, label in thinned(axis.ticks(), 16):
-                parts.append(f'<text class="on" x="{x + 5}" y="{height(share) + 4:.1f}">{escape(short(label))}</text>')
-            if any(name not in row["space"] for row in self._scored) and name in self._axes:
-                parts.append(f'<text class="on" x="{x + 5}" y="{bottom + 26}">none</text>')
+                text = escape(short(label))
+                parts.append(f'<text class="on" x="{x + 5:.1f}" y="{height(share) + 4:.1f}">{text}</text>')
+            if index < len(names) and any(name not in row["space"] for row in self._scored):
+                parts.append(f'<text class="on" x="{x + 5:.1f}" y="{bottom + 26}">none</text>')
+        most = f"{len(names)} most important" if self._shares else f"first {len(names)}"
+        most = f" of the {most} of {len(self._names)}" if len(names) < len(self._names) else ""
         return figure(
-            f'<svg viewBox="0 0 {width} {PARALLEL_HEIGHT}" style="min-width: {width}px" role="img" '
-            f'aria-label="the values of each trial and its score">{"".join(parts)}</svg>',
-            "Each line is a trial, blue the better, orange the worse, thick the best; none: the trial has no such "
-            f"hyperparameter.{self._cut()}",
+            f'<svg viewBox="0 0 {PARALLEL_WIDTH} {PARALLEL_HEIGHT}" style="min-width: 50rem" role="img">'
+            f"{''.join(parts)}</svg>",
+            f"Each line is a trial through its values{most} to its score: blue the better, orange the worse, thick the "
+            f"best; none: the trial has no such hyperparameter.{self._cut()}",
+            label="the values of each trial and its score",
         )
 
     def slices(self) -> str:

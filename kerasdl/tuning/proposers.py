@@ -82,6 +82,8 @@ def make_proposer(tuner: Any, space: Space, *, objective: str, direction: str, m
     }
     # KerasTuner takes a seed of 0 for none. Its own limit of trials would count points that train the same.
     made = makers[tuner](objective=goal, max_trials=10**6, hyperparameters=known, seed=seed + 1)
+    if tuner in ("random", "hyperband"):
+        made._max_collisions = 1000  # cheap here; the Bayesian oracle optimizes anew each time
     proposer = OracleProposer(made, space, max_trials=max_trials)
     return Halving(proposer, max_trials=max_trials, minimize=direction == "min") if tuner == "hyperband" else proposer
 
@@ -113,7 +115,6 @@ class OracleProposer:
         oracle.save = oracle._save_trial = lambda *arguments: None
         oracle.verbose = 0
         oracle.max_retries_per_trial, oracle.max_consecutive_failed_trials = 0, 10**9
-        oracle._max_collisions = 1000
 
     def next(self) -> Proposal | str:
         """Return a proposal, WAIT or STOP."""

@@ -14,8 +14,8 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
-# Trials that did not fail and may have a score: of a part of their epochs, unless they are finished.
-SCORED = ("finished", "paused", "pruned", "running")
+# Trials that have no score that counts; the others have one of a part of their epochs, unless they are finished.
+FAILED = ("failed", "timed_out", "out_of_memory", "crashed", "not_finite")
 # From this ratio of largest to smallest on, values can only be told apart on a log scale.
 WIDE = 100.0
 
@@ -23,7 +23,7 @@ WIDE = 100.0
 def score_of(row: Row) -> float | None:
     """Return a trial's score, or None where the trial failed or has none that is a finite number."""
     score = row["score"]
-    return float(score) if row["status"] in SCORED and is_number(score) else None
+    return float(score) if row["status"] not in FAILED and is_number(score) else None
 
 
 def is_number(value: object) -> bool:
@@ -96,6 +96,11 @@ def fence(scores: Sequence[float], direction: str) -> float:
     return max(worst, low - 1.5 * (high - low)) if direction == "max" else min(worst, high + 1.5 * (high - low))
 
 
+def in_words(row: Row) -> str:
+    """Return a trial's status for reading: out of memory."""
+    return str(row["status"]).replace("_", " ")
+
+
 def shown(value: object) -> str:
     """Return a hyperparameter's value for reading: four digits of a number, the items of a list."""
     if isinstance(value, (list, tuple)):
@@ -103,6 +108,16 @@ def shown(value: object) -> str:
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
         return f"{float(value):.4g}"
     return str(value)
+
+
+def exact(value: object) -> str:
+    """Return a value as Python reads it, with every bit of its numbers, NumPy's among them."""
+    if isinstance(value, (list, tuple)):
+        items = ", ".join(exact(item) for item in value)
+        return f"[{items}]" if isinstance(value, list) else f"({items}{',' if len(value) == 1 else ''})"
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return repr(int(value) if isinstance(value, numbers.Integral) else float(value))
+    return repr(value)
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,141 @@
+"""What is tried next: small spaces in full, nothing twice, the better third for three times the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras_tuner
+import pytest
+
+from kerasdl import InputError
+from kerasdl.tuning import proposers, spaces
+
+
+def drained(proposer: Any, score: Callable[[Any], float | None]) -> list[proposers.Proposal]:
+    """Carry out everything that is proposed, one after the other."""
+    found = []
+    while True:
+        proposal = proposer.next()
+        if isinstance(proposal, str):
+            assert proposal == proposers.STOP
+            return found
+        found.append(proposal)
+        proposer.tell(proposal.trial, score(proposal))
+
+
+def small(hp: Any) -> dict[str, Any]:
+    kind = hp.Choice("kind", ["a", "b"])
+    # Depth is asked for by one kind only, and "unused" changes nothing.
+    hp.Choice("unused", [1, 2, 3])
+    return {"kind": kind, **({"depth": hp.Int("depth", 1, 3)} if kind == "b" else {})}
+
+
+def line(hp: Any) -> dict[str, Any]:
+    return {"x": hp.Float("x", 0.0, 1.0)}
+
+
+def make(tuner: Any, space: Any, max_trials: int, seed: int = 0) -> Any:
+    return proposers.make_proposer(
+        tuner, space, objective="val_loss", direction="min", max_trials=max_trials, seed=seed
+    )
+
+
+@pytest.mark.parametrize("tuner", ["random", "grid", "bayesian", "hyperband"])
+def test_a_small_space_is_exhausted_and_nothing_runs_twice(tuner: str) -> None:
+    found = drained(make(tuner, small, 50), lambda proposal: len(str(proposal.point.keywords)))
+    first = {}
+    for proposal in found:
+        first.setdefault(proposal.trial, proposal.point.identity)
+    assert sorted(first) == list(range(4))
+    assert len(set(first.values())) == 4
+    if tuner != "hyperband":
+        assert len(found) == 4
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
+def test_there_are_as_many_trials_as_asked_for(tuner: str) -> None:
+    found = drained(make(tuner, line, 11), lambda proposal: proposal.point.keywords["x"])
+    assert {proposal.trial for proposal in found} == set(range(11))
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
+def test_the_same_scores_give_the_same_points(tuner: str) -> None:
+    one, other, third = (
+        [p.point.values for p in drained(make(tuner, line, 8, seed), lambda p: p.point.keywords["x"])]
+        for seed in (0, 0, 1)
+    )
+    assert one == other
+    assert one != third
+
+
+def test_bayesian_goes_where_it_is_good() -> None:
+    found = drained(make("bayesian", line, 15), lambda proposal: (proposal.point.keywords["x"] - 0.7) ** 2)
+    assert min(abs(proposal.point.keywords["x"] - 0.7) for proposal in found) < 0.05
+
+
+def test_halving_gives_the_better_third_three_times_the_epochs() -> None:
+    found = drained(make("hyperband", line, 27), lambda proposal: proposal.point.keywords["x"])
+    by_share: dict[float, list[proposers.Proposal]] = {}
+    for proposal in found:
+        if proposal.trial < 27:
+            by_share.setdefault(round(proposal.share, 4), []).append(proposal)
+    assert [len(by_share[share]) for share in (0.037, 0.1111, 0.3333, 1.0)] == [27, 9, 3, 1]
+    first = sorted(proposal.point.keywords["x"] for proposal in by_share[0.037])
+    assert sorted(proposal.point.keywords["x"] for proposal in by_share[0.1111]) == first[:9]
+    assert by_share[1.0][0].point.keywords["x"] == first[0]
+
+
+def test_a_failed_trial_never_goes_on() -> None:
+    found = drained(make("hyperband", line, 9), lambda p: None if p.trial % 2 else p.point.keywords["x"])
+    assert {proposal.trial for proposal in found if proposal.share == 1.0 and proposal.trial % 2} <= {
+        proposal.trial
+        for proposal in found
+        if proposal.trial % 2 and [p.trial for p in found].count(proposal.trial) == 1
+    }
+    assert all([p.trial for p in found].count(proposal.trial) == 1 for proposal in found if proposal.trial % 2)
+
+
+def test_kerastuners_own_objects() -> None:
+    oracle = keras_tuner.oracles.HyperbandOracle(
+        objective=keras_tuner.Objective("val_loss", "min"), max_epochs=9, factor=3, seed=1
+    )
+    found = drained(make(oracle, line, 100), lambda proposal: proposal.point.keywords["x"])
+    again = [proposal for index, proposal in enumerate(found) if proposal.trial in {p.trial for p in found[:index]}]
+    assert again, "no trial went on"
+    assert {proposal.share for proposal in found} == {1 / 9 * n for n in (1,)} | {
+        proposal.share for proposal in found if proposal.share > 1 / 9
+    }
+    with pytest.raises(InputError, match="fresh one"):
+        make(oracle, line, 100)
+    with pytest.raises(InputError, match="tuner: received 'best'"):
+        make("best", line, 3)
+
+
+def test_single_entries_of_a_space() -> None:
+    def default(hp: Any) -> dict[str, Any]:
+        return {"dropout": hp.Float("dropout", 0.0, 0.5), "units": hp.Choice("units", [8, 16])}
+
+    given = {
+        "dropout": (0.1, 0.2),
+        "learning_rate": (1e-4, 1e-1),
+        "layers": [None, (8, 8)],
+        "l2": keras_tuner.engine.hyperparameters.Float("other", 1e-5, 1e-3, sampling="log"),
+        "ema": lambda hp: hp.Choice("ema", [0.9, 0.99]),
+        "epochs": 3,
+    }
+    space = spaces.make_space(default, given, {"batch_size": 32})
+    known = spaces.discover(space)
+    assert [hp.name for hp in known.space if hp.name == "dropout"] == ["dropout"]
+    assert spaces.log_names(known) == {"learning_rate", "l2"}
+    values = {hp.name: hp.random_sample(3) for hp in known.space}
+    keywords = spaces.point(space, values).keywords
+    assert 0.1 <= keywords["dropout"] <= 0.2
+    assert keywords["layers"] in (None, (8, 8))
+    assert (keywords["epochs"], keywords["batch_size"]) == (3, 32)
+    assert set(keywords) == {"dropout", "units", "learning_rate", "layers", "l2", "ema", "epochs", "batch_size"}
+    for wrong in ((0.5, 0.1), (1,), [], {1}):
+        with pytest.raises(InputError, match=r"space\['dropout'\]: received"):
+            spaces.discover(spaces.make_space(default, {"dropout": wrong}, {}))
+    with pytest.raises(InputError, match="dropout, which is also given"):
+        spaces.make_space(default, {"dropout": (0.1, 0.2)}, {"dropout": 0.1})
