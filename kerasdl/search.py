@@ -20,7 +20,6 @@ from kerasdl.errors import InputError
 from kerasdl.search_outcome import Outcome
 from kerasdl.search_run import Search
 from kerasdl.tuning import log, proposers, spaces, wire
-from kerasdl.tuning.table import LiveTable
 
 # What a search decides about its trials, so that nobody else can.
 OWN = ("directory", "resume", "callbacks", "verbose", "seed", *configuration.RECORDED)
@@ -153,7 +152,7 @@ def search(
         default_epochs=arguments.get("epochs"),
         max_trials=max_trials,
         kept=finalists,
-        display=LiveTable(objective=goal[0], direction=goal[1], verbose=verbose),
+        verbose=verbose,
     )
     with search_crew.crew(
         role, module, dataset, folder=folder, workers=workers, worker_seconds=worker_seconds, say=say

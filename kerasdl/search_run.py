@@ -16,6 +16,7 @@ import numpy as np
 from kerasdl import configuration, search_trial
 from kerasdl.errors import InputError
 from kerasdl.tuning import log, pool, proposers
+from kerasdl.tuning.table import LiveTable
 
 ATTEMPTS = 3
 """Times that a trial may be killed from outside without having got any further."""
@@ -40,7 +41,7 @@ class Search:
         default_epochs: int | None,
         max_trials: int,
         kept: int,
-        display: Any,
+        verbose: int,
     ):
         self.rows: list[dict[str, Any]] = []
         self.finals: list[dict[str, Any]] = []
@@ -51,7 +52,8 @@ class Search:
         self._trial_seconds = math.inf if trial_minutes is None else trial_minutes * 60
         self._budget_seconds = math.inf if budget_minutes is None else budget_minutes * 60
         self._default_epochs, self._max_trials, self._kept = default_epochs, max_trials, kept
-        self._display = display
+        self._verbose = verbose
+        self._display: LiveTable | None = None
         self._log = log.EventLog(folder)
         self._pool: pool.Crew | None = None
         self._running: dict[str, dict[str, Any]] = {}
@@ -67,14 +69,16 @@ class Search:
 
     def close(self) -> None:
         """End the display and close the log."""
-        self._display.__exit__(None, None, None)
+        if self._display is not None:
+            self._display.__exit__(None, None, None)
         self._log.close()
 
     def carry_out(self, crew: pool.Crew) -> None:
         """Go through what has been done before, and have the crew train the rest."""
         self._pool = crew
         open_legs = self._replay()
-        self._display.__enter__()
+        told = [row for row in self.rows if row["status"] != "running"]
+        self._display = LiveTable(self._objective, verbose=self._verbose, known=told).__enter__()
         for event in open_legs:
             self._launch(self._row_of(event), event)
         stopped = False
@@ -365,6 +369,8 @@ class Search:
         return self._folder / TRIALS_FOLDER / (f"{row['trial']:04d}" + (f"-seed{repeat}" if repeat else ""))
 
     def _show(self) -> None:
+        if self._display is None:
+            return
         epochs = {
             leg["row"]["trial"]: (
                 self._epochs(self._place(leg["row"]), None)[0],
