@@ -19,7 +19,7 @@ from typing import Any
 
 from kerasdl.search_trial import END_FILE
 from kerasdl.tuning import wire
-from kerasdl.tuning.pool import Pool
+from kerasdl.tuning.pool import Crew
 
 POLL_SECONDS, IDLE_SECONDS, BEAT_SECONDS = 0.25, 1.0, 2.0
 LONGEST_PAUSE = 4.0
@@ -78,7 +78,7 @@ class Worker:
     def __init__(
         self,
         client: wire.Client,
-        crew: Pool,
+        crew: Crew,
         *,
         trials: Path,
         data: str | None,

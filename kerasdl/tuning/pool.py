@@ -38,6 +38,9 @@ class Crew(Protocol):
     def poll(self, seconds: float) -> list[tuple[str, int]]:
         """Wait for ends of trials, `seconds` at most, and return names and exit codes."""
 
+    def close(self) -> None:
+        """End all of it."""
+
 
 class Pool:
     """Children that train one trial each, forked by a server process that has imported Keras and mapped the data.

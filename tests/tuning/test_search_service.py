@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,7 @@ class Crew:
     """A pool whose trainings end when they are killed."""
 
     places = 1
+    waiting: set[str] = set()
 
     def __init__(self) -> None:
         self.started: list[dict[str, Any]] = []
@@ -182,8 +183,8 @@ class Crew:
         self.is_closed = False
         self._ends: list[tuple[str, int]] = []
 
-    def start(self, request: dict[str, Any]) -> None:
-        self.started.append(request)
+    def start(self, request: Mapping[str, Any]) -> None:
+        self.started.append(dict(request))
 
     def kill(self, name: str) -> None:
         self.killed.append(name)
