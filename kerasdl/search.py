@@ -7,23 +7,22 @@ Here the parts of `kerasdl.tuning` meet the recipes, their data and their result
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
-from kerasdl import checks, configuration
+from kerasdl import checks, configuration, search_crew
 from kerasdl.errors import InputError
 from kerasdl.search_outcome import Outcome
 from kerasdl.search_run import Search
-from kerasdl.tuning import log, pool, proposers, shared, spaces
+from kerasdl.tuning import log, proposers, spaces, wire
 
 # What a search decides about its trials, so that nobody else can.
 OWN = ("directory", "resume", "callbacks", "verbose", "seed", *configuration.RECORDED)
-DATA_FOLDER = ".data"
 
 
 def search(
@@ -36,7 +35,8 @@ def search(
     objective: str | None = None,
     finalists: int = 3,
     repeats: int = 3,
-    workers: int | None = None,
+    workers: int | Literal["chief", "worker"] | None = None,
+    worker_seconds: float = 60,
     trial_minutes: float | None = None,
     budget_minutes: float | None = None,
     directory: str | Path | None = None,
@@ -67,7 +67,13 @@ def search(
         finalists: Trials that are trained again from other seeds before a winner is named.
         repeats: Seeds of each finalist in all; 1 names the winner by its single best score.
         workers: Trials at the same time; by default one for each GPU, and one where there is none. On processors they
-            share the cores.
+            share the cores. Or "chief" in one process and "worker" in others with the same call, on machines that share
+            `directory`: the chief hands out trials and trains none. It listens at KERASTUNER_ORACLE_IP, by default
+            127.0.0.1, and KERASTUNER_ORACLE_PORT, by default 8000, without any password; for None,
+            KERASTUNER_TUNER_ID says who is the chief: its name starts with "chief". Each can be killed and started
+            again. A worker's call returns, when the search is over, the same outcome.
+        worker_seconds: Silence of a worker after which its trial is given to another one, to go on from its last
+            checkpoint. Workers wait for a chief that is away ten times as long.
         trial_minutes: Time after which a trial is stopped and recorded as timed out.
         budget_minutes: Time after which the search starts no more trials and stops those that run.
         directory: Folder of the search; by default searches/NAME of the data.
@@ -80,7 +86,7 @@ def search(
 
     Raises:
         InputError: For an argument, a space or data that cannot work, and for a directory with another search.
-        RuntimeError: When no trial has finished.
+        RuntimeError: When no trial has finished; on a worker, when its chief was away for too long.
 
     Example:
         >>> outcome = search(image_classification, "digits", max_trials=20, tuner="hyperband")
@@ -93,8 +99,10 @@ def search(
     for name, value, least in (("max_trials", max_trials, 1), ("finalists", finalists, 1), ("repeats", repeats, 1)):
         checks.integer(least, example=3)(name, value)
     checks.integer(0, maximum=2**31)("seed", seed)
-    if workers is not None:
+    role = wire.role(workers)
+    if workers is not None and role is None:
         checks.integer(1, example=2)("workers", workers)
+    checks.number(1, example=60)("worker_seconds", worker_seconds)
     for name, minutes in (("trial_minutes", trial_minutes), ("budget_minutes", budget_minutes)):
         if minutes is not None:
             checks.number(0, above=True, example=30)(name, minutes)
@@ -109,23 +117,26 @@ def search(
     goal = _objective(objective, dataset)
     folder = Path("searches") / dataset.name if directory is None else Path(directory)
     checks.folder("directory", folder)
-    log.begin(
-        folder,
-        {
-            "recipe": module.__name__,
-            "data": {"source": dataset.source, "fingerprint": dataset.fingerprint},
-            "space": spaces.describe(known),
-            "fixed": configuration.jsonable(fixed),
-            "search": {
-                "tuner": tuner if isinstance(tuner, str) else type(tuner).__name__,
-                "max_trials": max_trials,
-                "objective": goal[0],
-                "finalists": finalists,
-                "repeats": repeats,
-                "seed": seed,
-            },
+    settings = {
+        "recipe": module.__name__,
+        "data": {"source": dataset.source, "fingerprint": dataset.fingerprint},
+        "space": spaces.describe(known),
+        "fixed": configuration.jsonable(fixed),
+        "search": {
+            "tuner": tuner if isinstance(tuner, str) else type(tuner).__name__,
+            "max_trials": max_trials,
+            "objective": goal[0],
+            "finalists": finalists,
+            "repeats": repeats,
+            "seed": seed,
         },
-    )
+    }
+    say = functools.partial(print, flush=True) if verbose else _say_nothing
+    if role == "worker":
+        search_crew.work(
+            module, dataset, data, folder=folder, settings=settings, worker_seconds=worker_seconds, say=say
+        )
+    log.begin(folder, settings)
     proposer = proposers.make_proposer(
         tuner, whole, objective=goal[0], direction=goal[1], max_trials=max_trials, seed=seed
     )
@@ -143,29 +154,36 @@ def search(
         kept=finalists,
         verbose=verbose,
     )
-    scratch = folder / DATA_FOLDER
-    scratch.mkdir(mode=0o700, exist_ok=True)
-    try:
-        shared.write(scratch, dataset)
-        run.carry_out(pool.slots(workers), scratch)
-        winner = run.repeat_best(finalists, repeats)
-    finally:
-        run.close()
-        shutil.rmtree(scratch, ignore_errors=True)
-    outcome = Outcome(
-        module,
-        folder=folder,
-        dataset=dataset,
-        rows=run.rows,
-        objective=goal,
-        finals=run.finals,
-        winner=winner,
-        log_names=spaces.log_names(known),
-    )
-    outcome.finish()
+    with search_crew.crew(
+        role, module, dataset, folder=folder, workers=workers, worker_seconds=worker_seconds, say=say
+    ) as crew:
+        try:
+            if crew is None:
+                run.look_back()
+            else:
+                run.carry_out(crew)
+            winner = run.repeat_best(finalists, repeats)
+        finally:
+            run.close()
+        outcome = Outcome(
+            module,
+            folder=folder,
+            dataset=dataset,
+            rows=run.rows,
+            objective=goal,
+            finals=run.finals,
+            winner=winner,
+            log_names=spaces.log_names(known),
+        )
+        if crew is not None:
+            outcome.finish()
     if verbose:
         print(outcome.summary(), flush=True)
     return outcome
+
+
+def _say_nothing(line: str) -> None:
+    pass
 
 
 def _check_recipe(module: Any) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-import os
 import shutil
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +21,7 @@ from kerasdl.tuning.table import LiveTable
 ATTEMPTS = 3
 """Times that a trial may be killed from outside without having got any further."""
 POLL_SECONDS = 0.25
-TRIALS_FOLDER, SERVER_LOG = "trials", "server.log"
+TRIALS_FOLDER = "trials"
 
 
 class Search:
@@ -58,10 +55,9 @@ class Search:
         self._verbose = verbose
         self._display: LiveTable | None = None
         self._log = log.EventLog(folder)
-        self._pool: pool.Pool | None = None
-        self._slots: list[dict[str, str]] = [{}]
+        self._pool: pool.Crew | None = None
         self._running: dict[str, dict[str, Any]] = {}
-        """What runs, by its name: "row", "begun", "slot", "attempts", "epochs"."""
+        """What runs, by its name: "row", "begun", "attempts", "epochs"."""
         self._begun = time.monotonic()
         self._before = max((event.get("elapsed", 0.0) for event in self._log.before), default=0.0)
         self._replayed: list[dict[str, Any]] = []
@@ -72,21 +68,14 @@ class Search:
         return self._before + time.monotonic() - self._begun
 
     def close(self) -> None:
-        """End all processes and the display."""
-        if self._pool is not None:
-            self._pool.close()
+        """End the display and close the log."""
         if self._display is not None:
             self._display.__exit__(None, None, None)
         self._log.close()
 
-    def carry_out(self, slots: list[dict[str, str]], scratch: Path) -> None:
-        """Go through what has been done before, and train the rest."""
-        command = pool.python("kerasdl.search_trial", str(scratch), self._module.__name__)
-        # A recipe is found where this process has found it.
-        places = os.pathsep.join(place for place in sys.path if place)
-        environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": _backend(), "PYTHONPATH": places}
-        self._slots = slots
-        self._pool = pool.Pool(command, environment=environment, log=self._folder / SERVER_LOG)
+    def carry_out(self, crew: pool.Crew) -> None:
+        """Go through what has been done before, and have the crew train the rest."""
+        self._pool = crew
         open_legs = self._replay()
         told = [row for row in self.rows if row["status"] != "running"]
         self._display = LiveTable(self._objective, verbose=self._verbose, known=told).__enter__()
@@ -94,7 +83,7 @@ class Search:
             self._launch(self._row_of(event), event)
         stopped = False
         while True:
-            while not stopped and len(self._running) < len(self._slots) and not self._is_over_budget():
+            while not stopped and len(self._running) < crew.places and not self._is_over_budget():
                 proposal = self._proposer.next()
                 if isinstance(proposal, str):
                     stopped = proposal == proposers.STOP
@@ -104,6 +93,11 @@ class Search:
                 break
             self._wait()
         self._prune(over=True)
+
+    def look_back(self) -> None:
+        """Go through what has been done before, and train nothing."""
+        if self._replay():
+            raise RuntimeError(f"The search in {self._folder} is not over.")
 
     def repeat_best(self, finalists: int, repeats: int) -> dict[str, Any]:
         """Train the best trials again from other seeds and return the row of the winner."""
@@ -118,14 +112,15 @@ class Search:
             for repeat in range(1, repeats)
             if not any(each["trial"] == row["trial"] and each["repeat"] == repeat for each in self.finals)
         ]
-        while todo or self._running:
-            while todo and len(self._running) < len(self._slots):
+        if todo and self._pool is None:
+            raise RuntimeError(f"The search in {self._folder} is not over.")
+        while self._pool is not None and (todo or self._running):
+            while todo and len(self._running) < self._pool.places:
                 row = todo.pop(0) | {"status": "running", "score": None, "history": {}, "seconds": 0.0, "reason": ""}
                 self.finals.append(row)
                 self._note("start", row, until=None)
                 self._launch(row, {"until": None})
-            if self._running:
-                self._wait()
+            self._wait()
         for row in self.finals:  # their scores are kept, and of the winner's there is a model already
             shutil.rmtree(self._place(row) / search_trial.RUN_FOLDER, ignore_errors=True)
         return min(candidates, key=lambda row: self.rank({"score": self._mean(row), "trial": row["trial"]}))
@@ -200,14 +195,11 @@ class Search:
         place.mkdir(parents=True, exist_ok=True)
         name = place.name
         attempts = self._running.get(name, {}).get("attempts", 0)
-        used = [each["slot"] for other, each in self._running.items() if other != name]
-        slot = next(index for index in range(len(self._slots)) if index not in used)
         (place / search_trial.END_FILE).unlink(missing_ok=True)
         self._running[name] = {
             "row": row,
             "until": leg["until"],
             "begun": time.monotonic(),
-            "slot": slot,
             "attempts": attempts,
             "epochs": self._epochs(place, None)[0],
             "timed_out": "",
@@ -221,7 +213,6 @@ class Search:
                 "keywords": {**row["keywords"], "seed": row["seed"]},
                 "until": leg["until"],
                 "data": None if self._data is None else str(self._data),
-                "environment": self._slots[slot],
             }
         )
 
@@ -243,7 +234,10 @@ class Search:
                 self._end(row, "timed_out", leg["timed_out"], leg["until"])
             else:
                 self._crashed(leg, code)
+        waiting = self._pool.waiting
         for name, leg in self._running.items():
+            if name in waiting:
+                leg["begun"] = time.monotonic()
             spent = leg["row"]["seconds"] + time.monotonic() - leg["begun"]
             if not leg["timed_out"] and (spent > self._trial_seconds or self._is_over_budget()):
                 whose = "of the search" if self._is_over_budget() else "of a trial"
@@ -416,10 +410,3 @@ def _last_line(path: Path) -> str:
         return ""
     lines = path.read_text("utf-8", "replace").strip().splitlines()
     return f": {lines[-1][:300]}" if lines else ""
-
-
-@functools.cache
-def _backend() -> str:
-    import keras
-
-    return keras.backend.backend()

@@ -12,10 +12,34 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 STARTS = 5
 """Times in a row that a server may die before it has started anything."""
+
+
+class Crew(Protocol):
+    """Who trains trials: processes of this machine, or workers on others."""
+
+    @property
+    def places(self) -> int:
+        """Trials that can run at the same time."""
+
+    @property
+    def waiting(self) -> set[str]:
+        """Names of what has been started here and not by anyone yet."""
+
+    def start(self, request: Mapping[str, Any]) -> None:
+        """Start a trial."""
+
+    def kill(self, name: str) -> None:
+        """Stop a trial; its end is reported as any other's."""
+
+    def poll(self, seconds: float) -> list[tuple[str, int]]:
+        """Wait for ends of trials, `seconds` at most, and return names and exit codes."""
+
+    def close(self) -> None:
+        """End all of it."""
 
 
 class Pool:
@@ -25,9 +49,17 @@ class Pool:
         command: The server's program and arguments.
         environment: Variables of the server and its children, beside this process's own.
         log: A file for what the server prints.
+        slots: The environment of each place where a child can run.
     """
 
-    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], log: Path):
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        slots: Sequence[Mapping[str, str]] = ({},),
+    ):
         self._command = list(command)
         self._environment = dict(environment)
         self._log = log
@@ -36,13 +68,28 @@ class Pool:
         self._failures = 0
         self.running: set[str] = set()
         """Names of what has been started and has not ended."""
+        self._slots = slots
+        self._slot_of: dict[str, int] = {}
+
+    @property
+    def places(self) -> int:
+        """Children that can run at the same time."""
+        return len(self._slots)
+
+    @property
+    def waiting(self) -> set[str]:
+        """Nothing: a child is forked at once."""
+        return set()
 
     def start(self, request: Mapping[str, Any]) -> None:
         """Start a child; `request["name"]` is how it is spoken of."""
         if self._server is None:
             self._begin()
+        used = [self._slot_of[name] for name in self.running]
+        slot = next(index for index in range(len(self._slots)) if index not in used)
         self.running.add(request["name"])
-        self._send(request)
+        self._slot_of[request["name"]] = slot
+        self._send({**request, "environment": self._slots[slot]})
 
     def kill(self, name: str) -> None:
         """Kill a child; its end is reported as any other's."""

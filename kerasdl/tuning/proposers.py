@@ -84,8 +84,8 @@ def make_proposer(tuner: Any, space: Space, *, objective: str, direction: str, m
     made = makers[tuner](objective=goal, max_trials=10**6, hyperparameters=known, seed=seed + 1)
     # Drawing costs nothing but in the Bayesian oracle, which optimizes for each draw.
     cheap = tuner != "bayesian"
-    made._max_collisions = 1000 if cheap else 3
-    proposer = OracleProposer(made, space, max_trials=max_trials, tries=TRIES if cheap else 3)
+    made._max_collisions = 1000 if cheap else 0
+    proposer = OracleProposer(made, space, max_trials=max_trials, tries=TRIES if cheap else 1)
     return Halving(proposer, max_trials=max_trials, minimize=direction == "min") if tuner == "hyperband" else proposer
 
 
