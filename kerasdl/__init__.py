@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kerasdl import blocks, data, diagnostics, export, layers, models, training
+    from kerasdl import blocks, data, diagnostics, export, layers, models, training, tuning
     from kerasdl.errors import InputError
     from kerasdl.forecasting_task import Forecasting
     from kerasdl.image_task import ImageClassification
@@ -38,6 +38,7 @@ __all__ = [
     "models",
     "run_recipe",
     "training",
+    "tuning",
 ]
 
 _MODULE_OF = {

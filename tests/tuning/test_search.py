@@ -1,4 +1,4 @@
-"""A search keeps its promises: nothing is lost or repeated, a promoted trial never paused, the test split is seen once."""
+"""A search keeps its promises: nothing is lost or repeated, a promoted trial never paused, faults are rows."""
 
 from __future__ import annotations
 
