@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasdl import configuration, search_trial
+from kerasdl import configuration, search_rows, search_trial
 from kerasdl.errors import InputError
 from kerasdl.tuning import log, pool, proposers
 from kerasdl.tuning.table import LiveTable
@@ -146,7 +146,7 @@ class Search:
 
     def _begin(self, proposal: proposers.Proposal) -> None:
         row = self._propose(proposal)
-        until = self._until(proposal, row)
+        until = search_rows.until(proposal.share, row["keywords"].get("epochs") or self._default_epochs)
         self._note("start", row, until=until, values=proposal.point.values)
         try:
             self._module.resolve(**proposal.point.keywords)
@@ -160,35 +160,10 @@ class Search:
         if proposal.trial < len(self.rows):
             row = self.rows[proposal.trial]
         else:
-            row = {
-                "trial": proposal.trial,
-                "status": "running",
-                "score": None,
-                "best_epoch": None,
-                "epochs": 0,
-                "seconds": 0.0,
-                "seed": self._seed_of(proposal.trial),
-                "reason": "",
-                "space": proposal.point.values,
-                "history": {},
-                "keywords": configuration.jsonable(proposal.point.keywords),
-            }
+            row = search_rows.new(proposal.trial, seed=self._seed_of(proposal.trial), point=proposal.point)
             self.rows.append(row)
         row["status"] = "running"
         return row
-
-    def _until(self, proposal: proposers.Proposal, row: Mapping[str, Any]) -> int | None:
-        if proposal.share >= 1:
-            return None
-        epochs = row["keywords"].get("epochs") or self._default_epochs
-        if epochs is None:
-            raise InputError(
-                "epochs",
-                received="None: the recipe decides it by the data",
-                expected="a number, of which hyperband gives most trials a part",
-                mend="Pass epochs=30 to the search.",
-            )
-        return max(math.ceil(epochs * proposal.share - 1e-9), 1)
 
     def _launch(self, row: dict[str, Any], leg: Mapping[str, Any]) -> None:
         place = self._place(row)
@@ -201,7 +176,7 @@ class Search:
             "until": leg["until"],
             "begun": time.monotonic(),
             "attempts": attempts,
-            "epochs": self._epochs(place, None)[0],
+            "epochs": search_rows.read_epochs(place, None)[0],
             "timed_out": "",
         }
         if self._pool is None:
@@ -247,21 +222,21 @@ class Search:
 
     def _crashed(self, leg: dict[str, Any], code: int) -> None:
         row, place = leg["row"], self._place(leg["row"])
-        epochs = self._epochs(place, None)[0]
+        epochs = search_rows.read_epochs(place, None)[0]
         leg["attempts"] = leg["attempts"] + 1 if epochs <= leg["epochs"] else 1
         if leg["attempts"] < ATTEMPTS:
             self._launch(row, leg)
             return
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        said = _last_line(place / search_trial.LOG_FILE)
+        said = search_rows.last_line(place / search_trial.LOG_FILE)
         memory = " (SIGKILL: often the system, when memory has run out)" if code == -9 else ""
         self._end(row, "crashed", f"ended {ATTEMPTS} times by {how}{memory} after epoch {epochs}{said}", leg["until"])
 
     def _end(self, row: dict[str, Any], status: str, reason: str, until: int | None) -> None:
         place = self._place(row)
         row |= {"status": status, "reason": reason}
-        row["epochs"], row["history"] = self._epochs(place, until)
-        row |= self._score(row)
+        row["epochs"], row["history"] = search_rows.read_epochs(place, until)
+        row |= search_rows.score(row, self._objective)
         if status in ("finished", "paused") and row["score"] is None:
             row |= {"status": "not_finite", "reason": f"no finite {self._objective} in {row['epochs']} epochs"}
         self._note(
@@ -276,28 +251,6 @@ class Search:
             able = row["status"] in ("finished", "paused")
             self._proposer.tell(row["trial"], row["score"] if able else None)
             self._prune()
-
-    def _epochs(self, place: Path, until: int | None) -> tuple[int, dict[str, list[float]]]:
-        return read_epochs(place / search_trial.EPOCHS_FILE, until)
-
-    def _score(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the objective at the epoch whose weights are kept."""
-        history = row["history"]
-        losses = np.asarray(history.get("val_loss", []), dtype=float)
-        if self._objective not in history and losses.size:
-            raise InputError(
-                "objective",
-                received=repr(self._objective),
-                expected=f"one of {', '.join(name for name in history if name.startswith('val_'))}",
-                mend='Try objective="val_loss".',
-            )
-        if not np.isfinite(losses).any():
-            return {"score": None, "best_epoch": None}
-        best = int(np.nanargmin(np.where(np.isfinite(losses), losses, np.nan)))
-        if row["keywords"].get("keep") == "last":
-            best = int(np.flatnonzero(np.isfinite(losses))[-1])
-        score = history[self._objective][best]
-        return {"score": score if math.isfinite(score) else None, "best_epoch": best + 1}
 
     def _prune(self, *, over: bool = False) -> None:
         """Keep the models of the best trials only; checkpoints of trials that may go on are kept until they cannot."""
@@ -325,7 +278,14 @@ class Search:
             if event["event"] == "start" and event["repeat"]:
                 row = self.rows[event["trial"]]
                 seed = self._seed_of(*key)
-                again = {"status": "running", "score": None, "history": {}, "seconds": 0.0, "reason": "", "seed": seed}
+                again: dict[str, Any] = {
+                    "status": "running",
+                    "score": None,
+                    "history": {},
+                    "seconds": 0.0,
+                    "reason": "",
+                    "seed": seed,
+                }
                 self.finals.append({**row, "repeat": event["repeat"], **again})
                 running[key] = event
             elif event["event"] == "start":
@@ -337,7 +297,7 @@ class Search:
                 row = self._row_of(event)
                 row |= {name: event[name] for name in ("status", "reason", "score", "best_epoch", "epochs", "seconds")}
                 until = row["epochs"]
-                row["history"] = self._epochs(self._place(row), until)[1]
+                row["history"] = search_rows.read_epochs(self._place(row), until)[1]
                 if not event["repeat"]:
                     able = row["status"] in ("finished", "paused")
                     self._proposer.tell(row["trial"], row["score"] if able else None)
@@ -373,7 +333,7 @@ class Search:
             return
         epochs = {
             leg["row"]["trial"]: (
-                self._epochs(self._place(leg["row"]), None)[0],
+                search_rows.read_epochs(self._place(leg["row"]), None)[0],
                 leg["until"] or leg["row"]["keywords"].get("epochs") or self._default_epochs or 0,
             )
             for leg in self._running.values()
@@ -385,28 +345,3 @@ class Search:
             seconds = min(seconds, max(self._budget_seconds - self.elapsed, 0))
         best = min(finished, key=self.rank) if finished else None
         self._display.update(self.rows, epochs, best, len(done), self._max_trials, seconds)
-
-
-def read_epochs(path: Path, until: int | None) -> tuple[int, dict[str, list[float]]]:
-    """Return how many epochs a trial has trained, and its curves; an epoch trained again after a kill counts once."""
-    lines: dict[int, dict[str, Any]] = {}
-    if path.exists():
-        for line in path.read_text("utf-8").splitlines():
-            try:
-                read = json.loads(line)
-            except ValueError:  # cut short by a kill; the epoch is trained again
-                continue
-            if until is None or read["epoch"] <= until:
-                lines[read["epoch"]] = read["logs"]
-    history: dict[str, list[float]] = {}
-    for epoch in sorted(lines):
-        for name, value in lines[epoch].items():
-            history.setdefault(name, []).append(float(value))
-    return len(lines), history
-
-
-def _last_line(path: Path) -> str:
-    if not path.exists():
-        return ""
-    lines = path.read_text("utf-8", "replace").strip().splitlines()
-    return f": {lines[-1][:300]}" if lines else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def with_validation_in_training(dataset: Dataset) -> Dataset:
         train, validation, _ = dataset.windows
         # The ends of both: a gap between them is trained on as well.
         ranges = [(begin, end) for (begin, _), (_, end) in zip(train.ranges, validation.ranges, strict=True)]
-        windows = Windows(train.series, train.layout, ranges, stride=train.stride, scales=train.scales)
+        windows: Any = Windows(train.series, train.layout, ranges, stride=train.stride, scales=train.scales)
         windows.numbered = train.numbered
         return dataclasses.replace(dataset, train=windows)
     parts = (dataset.train, dataset.validation)

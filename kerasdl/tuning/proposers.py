@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from kerasdl.errors import InputError, check_choice
 from kerasdl.tuning import spaces
 from kerasdl.tuning.spaces import Point, Space
@@ -122,12 +124,11 @@ class OracleProposer:
         """Return a proposal, WAIT or STOP."""
         in_vain = 0
         while True:
-            asked = self._oracle.create_trial(f"call{next(self._calls)}")
+            with threadpool_limits(1):  # its matrices are tiny: threads would only wait for each other
+                asked = self._oracle.create_trial(f"call{next(self._calls)}")
             if asked.status == "IDLE":
                 return WAIT
             if asked.status != "RUNNING":
-                if len(self._scores) >= self._max_trials:
-                    return STOP
                 return self._another() or STOP
             values = asked.hyperparameters.values
             point = spaces.point(self._space, values)
@@ -183,6 +184,8 @@ class OracleProposer:
 
     def _another(self) -> Proposal | None:
         """Return a point that the oracle would not draw: the first untried one of a finite space, else a random one."""
+        if len(self._scores) >= self._max_trials:
+            return None
         if self._listed is None:
             self._listed = _all_points(self._oracle.hyperparameters.space)
         drawn = (self._oracle._random_values() for _ in range(TRIES))

@@ -1,0 +1,98 @@
+"""The rows of a search, one a trial, and how they are read from a trial's files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasdl import configuration, search_trial
+from kerasdl.errors import InputError
+from kerasdl.tuning.spaces import Point
+
+
+def new(trial: int, *, seed: int, point: Point) -> dict[str, Any]:
+    """Return the row of a trial that begins."""
+    return {
+        "trial": trial,
+        "status": "running",
+        "score": None,
+        "best_epoch": None,
+        "epochs": 0,
+        "seconds": 0.0,
+        "seed": seed,
+        "reason": "",
+        "space": point.values,
+        "history": {},
+        "keywords": configuration.jsonable(point.keywords),
+    }
+
+
+def until(share: float, epochs: int | None) -> int | None:
+    """Return the epoch after which a trial pauses that gets a share of its epochs; None for all of them."""
+    if share >= 1:
+        return None
+    if epochs is None:
+        raise InputError(
+            "epochs",
+            received="None: the recipe decides it by the data",
+            expected="a number, of which hyperband gives most trials a part",
+            mend="Pass epochs=30 to the search.",
+        )
+    return max(math.ceil(epochs * share - 1e-9), 1)
+
+
+def score(row: Mapping[str, Any], objective: str) -> dict[str, Any]:
+    """Return the objective at the epoch whose weights are kept, "score", and that epoch from 1, "best_epoch"."""
+    history = row["history"]
+    losses = np.asarray(history.get("val_loss", []), dtype=float)
+    if objective not in history and losses.size:
+        raise InputError(
+            "objective",
+            received=repr(objective),
+            expected=f"one of {', '.join(name for name in history if name.startswith('val_'))}",
+            mend='Try objective="val_loss".',
+        )
+    if not np.isfinite(losses).any():
+        return {"score": None, "best_epoch": None}
+    best = int(np.nanargmin(np.where(np.isfinite(losses), losses, np.nan)))
+    if row["keywords"].get("keep") == "last":
+        best = int(np.flatnonzero(np.isfinite(losses))[-1])
+    found = history[objective][best]
+    return {"score": found if math.isfinite(found) else None, "best_epoch": best + 1}
+
+
+def read_epochs(place: Path, last: int | None) -> tuple[int, dict[str, list[float]]]:
+    """Return how many epochs a trial has trained, and its curves; an epoch trained again after a kill counts once.
+
+    Args:
+        place: The trial's folder.
+        last: The last epoch that is looked at, or None.
+    """
+    path = place / search_trial.EPOCHS_FILE
+    lines: dict[int, dict[str, Any]] = {}
+    if path.exists():
+        for line in path.read_text("utf-8").splitlines():
+            try:
+                read = json.loads(line)
+            except ValueError:  # cut short by a kill; the epoch is trained again
+                continue
+            if last is None or read["epoch"] <= last:
+                lines[read["epoch"]] = read["logs"]
+    history: dict[str, list[float]] = {}
+    for epoch in sorted(lines):
+        for name, value in lines[epoch].items():
+            history.setdefault(name, []).append(float(value))
+    return len(lines), history
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a log after a colon, or nothing."""
+    if not path.exists():
+        return ""
+    lines = path.read_text("utf-8", "replace").strip().splitlines()
+    return f": {lines[-1][:300]}" if lines else ""
