@@ -33,21 +33,8 @@ OPTIONS = ("num_layers", "num_heads", "hidden_dim", "units", "filters")
 CELLS = ("lstm", "gru", "rnn")
 # What the data depend on.
 DATA_KEYWORDS: tuple[str, ...] = (
-    "target",
-    "time_column",
-    "series_column",
-    "past_covariates",
-    "known_covariates",
-    "frequency",
-    "timezone",
-    "calendar",
-    "transform",
-    "horizon",
-    "sequence_length",
-    "season",
-    "gap",
-    "validation_fraction",
-    "test_fraction",
+    *("target", "time_column", "series_column", "past_covariates", "known_covariates", "frequency", "timezone"),
+    *("calendar", "transform", "horizon", "sequence_length", "season", "gap", "validation_fraction", "test_fraction"),
 )
 
 

@@ -6,12 +6,9 @@ The parts here stand by themselves; :func:`search` brings them together with rec
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from kerasdl.search import Outcome, search
-
-__all__ = ["Outcome", "search"]
+__all__ = ["Outcome", "search"]  # noqa: F822 - from kerasdl.search, where the parts meet the recipes
 
 
 def __getattr__(name: str) -> Any:
