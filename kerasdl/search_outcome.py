@@ -144,7 +144,12 @@ class Outcome:
         counts: dict[str, int] = {}
         for row in self._rows:
             counts[row["status"]] = counts.get(row["status"], 0) + 1
-        lines = {"Trials": ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items())}
+        lines = {
+            "Trials": ", ".join(
+                f"{count} {'stopped early' if status == 'paused' else status.replace('_', ' ')}"
+                for status, count in counts.items()
+            )
+        }
         for each in self.finalists:
             interval = "" if math.isnan(each["half_width"]) else f" ± {each['half_width']:.4f} (95 % interval)"
             scores = ", ".join(f"{score:.4f}" for score in each["scores"])

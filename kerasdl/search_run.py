@@ -340,7 +340,9 @@ class Search:
         }
         done = [row for row in self.rows if row["status"] != "running"]
         finished = [row for row in done if row["score"] is not None]
-        seconds = self.elapsed / len(done) * max(self._max_trials - len(done), 0) if done else None
+        # What goes on from a pause, and how long, nobody knows yet.
+        known = done and not any(row["status"] == "paused" for row in done)
+        seconds = self.elapsed / len(done) * max(self._max_trials - len(done), 0) if known else None
         if seconds is not None:
             seconds = min(seconds, max(self._budget_seconds - self.elapsed, 0))
         best = min(finished, key=self.rank) if finished else None
