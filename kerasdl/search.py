@@ -138,7 +138,7 @@ def search(
         )
     log.begin(folder, settings)
     proposer = proposers.make_proposer(
-        tuner, whole, objective=goal[0], direction=goal[1], max_trials=max_trials, seed=seed
+        tuner, whole, known=known, objective=goal[0], direction=goal[1], max_trials=max_trials, seed=seed
     )
     run = Search(
         module=module,

@@ -14,7 +14,7 @@ from typing import Any
 
 from kerasdl.errors import InputError
 from kerasdl.search_outcome import OUTCOME_FILE
-from kerasdl.search_run import TRIALS_FOLDER
+from kerasdl.search_rows import TRIALS_FOLDER
 from kerasdl.search_service import RemotePool
 from kerasdl.search_worker import PATIENCE, Worker
 from kerasdl.tuning import log, pool, shared, wire

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasdl import configuration, search_run, search_trial
+from kerasdl import configuration, search_rows, search_trial
 from kerasdl.result import Result
 from kerasdl.tuning.page import search_page
 from kerasdl.tuning.table import as_csv
@@ -73,8 +73,7 @@ class Outcome:
     def _finalist(self, row: Mapping[str, Any]) -> dict[str, Any]:
         from scipy import stats
 
-        fresh = [each["score"] for each in self._finals if each["trial"] == row["trial"] and each["score"] is not None]
-        scores = [row["score"], *fresh]
+        scores = search_rows.scores(row, self._finals)
         half = math.nan
         if len(scores) > 1:
             half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(scores) - 1) * stats.sem(scores))
@@ -136,7 +135,7 @@ class Outcome:
         )
 
     def _run_folder(self) -> Path:
-        return self.directory / search_run.TRIALS_FOLDER / f"{self._winner['trial']:04d}" / search_trial.RUN_FOLDER
+        return search_rows.place(self.directory, self._winner) / search_trial.RUN_FOLDER
 
     @property
     def facts(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,20 @@ import numpy as np
 from kerasdl import configuration, search_trial
 from kerasdl.errors import InputError
 from kerasdl.tuning.spaces import Point
+
+TRIALS_FOLDER = "trials"
+
+
+def place(folder: Path, row: Mapping[str, Any]) -> Path:
+    """Return the folder of a trial in that of its search; from another seed it has one of its own."""
+    repeat = row.get("repeat", 0)
+    return folder / TRIALS_FOLDER / (f"{row['trial']:04d}" + (f"-seed{repeat}" if repeat else ""))
+
+
+def scores(row: Mapping[str, Any], finals: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return a trial's score, and behind it those of its other seeds among `finals`."""
+    fresh = [each["score"] for each in finals if each["trial"] == row["trial"] and each["score"] is not None]
+    return [row["score"], *fresh]
 
 
 def new(trial: int, *, seed: int, point: Point) -> dict[str, Any]:

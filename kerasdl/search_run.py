@@ -17,11 +17,11 @@ from kerasdl import configuration, search_rows, search_trial
 from kerasdl.errors import InputError
 from kerasdl.tuning import log, pool, proposers
 from kerasdl.tuning.table import LiveTable
+from kerasdl.tuning.trial_rows import ranked
 
 ATTEMPTS = 3
 """Times that a trial may be killed from outside without having got any further."""
 POLL_SECONDS = 0.25
-TRIALS_FOLDER = "trials"
 
 
 class Search:
@@ -60,7 +60,6 @@ class Search:
         """What runs, by its name: "row", "begun", "attempts", "epochs"."""
         self._begun = time.monotonic()
         self._before = max((event.get("elapsed", 0.0) for event in self._log.before), default=0.0)
-        self._replayed: list[dict[str, Any]] = []
 
     @property
     def elapsed(self) -> float:
@@ -101,7 +100,7 @@ class Search:
 
     def repeat_best(self, finalists: int, repeats: int) -> dict[str, Any]:
         """Train the best trials again from other seeds and return the row of the winner."""
-        finished = sorted((row for row in self.rows if row["status"] == "finished"), key=self.rank)
+        finished = ranked([row for row in self.rows if row["status"] == "finished"], self._direction)
         if not finished:
             reasons = {row["reason"] or row["status"]: None for row in self.rows}
             raise RuntimeError(f"None of {len(self.rows)} trials has finished: {'; '.join(reasons)[:1000]}")
@@ -123,18 +122,9 @@ class Search:
             self._wait()
         for row in self.finals:  # their scores are kept, and of the winner's there is a model already
             shutil.rmtree(self._place(row) / search_trial.RUN_FOLDER, ignore_errors=True)
-        return min(candidates, key=lambda row: self.rank({"score": self._mean(row), "trial": row["trial"]}))
-
-    def rank(self, row: Mapping[str, Any]) -> tuple[float, int]:
-        """Return the order of a row, the best first."""
-        score = row["score"]
-        worst = score is None or not math.isfinite(score)
-        return (math.inf if worst else -score if self._direction == "max" else score), row["trial"]
-
-    def _mean(self, row: Mapping[str, Any]) -> float:
-        scores = [row["score"]]
-        scores += [each["score"] for each in self.finals if each["trial"] == row["trial"] and each["score"] is not None]
-        return float(np.mean(scores))
+        in_order = sorted(candidates, key=lambda row: row["trial"])  # of equal means, the first trial's
+        means = [{**row, "score": float(np.mean(search_rows.scores(row, self.finals)))} for row in in_order]
+        return self.rows[ranked(means, self._direction)[0]["trial"]]
 
     def _seed_of(self, trial: int, repeat: int = 0) -> int:
         return int(np.random.SeedSequence([self._seed, trial, repeat]).generate_state(1)[0])
@@ -242,19 +232,19 @@ class Search:
         self._note(
             "end", row, **{name: row[name] for name in ("status", "reason", "score", "best_epoch", "epochs", "seconds")}
         )
-        self._take(row)
+        self._tell(row)
+        if not row.get("repeat"):
+            self._prune()
         self._running.pop(place.name, None)
 
-    def _take(self, row: dict[str, Any]) -> None:
-        """Tell the proposer, and remove what is not needed."""
+    def _tell(self, row: Mapping[str, Any]) -> None:
         if not row.get("repeat"):
             able = row["status"] in ("finished", "paused")
             self._proposer.tell(row["trial"], row["score"] if able else None)
-            self._prune()
 
     def _prune(self, *, over: bool = False) -> None:
         """Keep the models of the best trials only; checkpoints of trials that may go on are kept until they cannot."""
-        done = sorted((row for row in self.rows if row["status"] not in ("running", "paused")), key=self.rank)
+        done = ranked([row for row in self.rows if row["status"] not in ("running", "paused")], self._direction)
         kept = [row for row in done if row["status"] == "finished"][: self._kept]
         gone = [row for row in done if row not in kept]
         is_over = getattr(self._proposer, "is_over", None)
@@ -298,9 +288,7 @@ class Search:
                 row |= {name: event[name] for name in ("status", "reason", "score", "best_epoch", "epochs", "seconds")}
                 until = row["epochs"]
                 row["history"] = search_rows.read_epochs(self._place(row), until)[1]
-                if not event["repeat"]:
-                    able = row["status"] in ("finished", "paused")
-                    self._proposer.tell(row["trial"], row["score"] if able else None)
+                self._tell(row)
         return list(running.values())
 
     def _next_as(self, event: Mapping[str, Any]) -> proposers.Proposal:
@@ -325,8 +313,7 @@ class Search:
         return next(row for row in self.finals if (row["trial"], row["repeat"]) == key)
 
     def _place(self, row: Mapping[str, Any]) -> Path:
-        repeat = row.get("repeat", 0)
-        return self._folder / TRIALS_FOLDER / (f"{row['trial']:04d}" + (f"-seed{repeat}" if repeat else ""))
+        return search_rows.place(self._folder, row)
 
     def _show(self) -> None:
         if self._display is None:
@@ -345,5 +332,6 @@ class Search:
         seconds = self.elapsed / len(done) * max(self._max_trials - len(done), 0) if known else None
         if seconds is not None:
             seconds = min(seconds, max(self._budget_seconds - self.elapsed, 0))
-        best = min(finished, key=self.rank) if finished else None
+        sign = -1 if self._direction == "max" else 1
+        best = min(finished, key=lambda row: (sign * row["score"], row["trial"])) if finished else None
         self._display.update(self.rows, epochs, best, len(done), self._max_trials, seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasdl.configuration import describe
+from kerasdl.configuration import describe, write_text
 from kerasdl.diagnostics.curves import Finding
 
 WIDTH, HEIGHT, MARGIN = 640, 240, 44
@@ -97,9 +96,7 @@ def write_report(
         + "\n".join(sections)
         + "\n</main></body></html>\n"
     )
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(page, encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, page)
     return path
 
 

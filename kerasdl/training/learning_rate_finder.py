@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import keras
 import numpy as np
 
 from kerasdl import checks, keywords
+from kerasdl.configuration import write_text
 from kerasdl.errors import InputError
 from kerasdl.training.batches import Augment, Encode, Examples, TrainingBatches
 from kerasdl.training.optimizers import make_optimizer
@@ -65,9 +65,7 @@ class LearningRateCurve:
             path: Where the SVG goes.
         """
         path = Path(path)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(_svg(self), encoding="utf-8")
-        os.replace(beside, path)
+        write_text(path, _svg(self))
         return path
 
 

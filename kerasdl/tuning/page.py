@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from kerasdl.configuration import write_text
 from kerasdl.tuning.importance import FEWEST_TRIALS, importance
 from kerasdl.tuning.pictures import Pictures, shares_picture
 from kerasdl.tuning.trial_rows import (
@@ -112,9 +112,7 @@ def search_page(
         + f"\n</main><script>{SCRIPT}</script></body></html>\n"
     )
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(page, encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, page)
     return path
 
 

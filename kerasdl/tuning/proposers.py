@@ -43,12 +43,15 @@ class Proposal:
 WAIT, STOP = "wait", "stop"
 
 
-def make_proposer(tuner: Any, space: Space, *, objective: str, direction: str, max_trials: int, seed: int) -> Any:
+def make_proposer(
+    tuner: Any, space: Space, *, known: Any, objective: str, direction: str, max_trials: int, seed: int
+) -> Any:
     """Return the proposer of a tuner.
 
     Args:
         tuner: random, grid, bayesian, hyperband, or one of KerasTuner's tuners or oracles.
         space: From `hp` to keyword arguments.
+        known: Its hyperparameters, as :func:`kerasdl.tuning.spaces.discover` returns them.
         objective: What is looked at.
         direction: "min" or "max".
         max_trials: Different points at most.
@@ -60,7 +63,6 @@ def make_proposer(tuner: Any, space: Space, *, objective: str, direction: str, m
     import keras_tuner
 
     goal = keras_tuner.Objective(objective, direction)
-    known = spaces.discover(space)
     oracle = getattr(tuner, "oracle", tuner)
     if not isinstance(tuner, str):
         if not isinstance(oracle, keras_tuner.Oracle):

@@ -37,7 +37,13 @@ def line(hp: Any) -> dict[str, Any]:
 
 def make(tuner: Any, space: Any, max_trials: int, seed: int = 0) -> Any:
     return proposers.make_proposer(
-        tuner, space, objective="val_loss", direction="min", max_trials=max_trials, seed=seed
+        tuner,
+        space,
+        known=spaces.discover(space),
+        objective="val_loss",
+        direction="min",
+        max_trials=max_trials,
+        seed=seed,
     )
 
 
