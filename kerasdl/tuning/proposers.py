@@ -149,7 +149,7 @@ class OracleProposer:
                     self._end(trial)
                 in_vain += 1
                 if in_vain >= self._tries:
-                    return self._another() or (STOP if all(self._ended) else WAIT)
+                    return self._another() or STOP
                 continue
             self._names[asked.trial_id] = trial
             self._asked[trial].append(asked)

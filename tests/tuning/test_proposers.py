@@ -59,6 +59,18 @@ def test_a_small_space_is_exhausted_and_nothing_runs_twice(tuner: str) -> None:
         assert len(found) == 4
 
 
+def without_effect(hp: Any) -> dict[str, Any]:
+    hp.Float("unused", 0.0, 1.0)
+    return {"kind": hp.Choice("kind", ["a", "b", "c", "d"])}
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
+def test_a_hyperparameter_without_effect_makes_no_new_points_and_no_endless_search(tuner: str) -> None:
+    found = drained(make(tuner, without_effect, 50), lambda proposal: float(ord(proposal.point.keywords["kind"])))
+    assert {proposal.point.keywords["kind"] for proposal in found} == set("abcd")
+    assert {proposal.trial for proposal in found} == set(range(4))
+
+
 @pytest.mark.parametrize(("tuner", "trials"), [("random", 11), ("bayesian", 5), ("hyperband", 11)])
 def test_there_are_as_many_trials_as_asked_for(tuner: str, trials: int) -> None:
     # The Bayesian oracle draws the end of the range, where it is best, again and again.
