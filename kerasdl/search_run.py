@@ -17,7 +17,7 @@ from kerasdl import configuration, search_rows, search_trial
 from kerasdl.errors import InputError
 from kerasdl.tuning import log, pool, proposers
 from kerasdl.tuning.table import LiveTable
-from kerasdl.tuning.trial_rows import ranked
+from kerasdl.tuning.trial_rows import best_of, ranked
 
 ATTEMPTS = 3
 """Times that a trial may be killed from outside without having got any further."""
@@ -326,12 +326,9 @@ class Search:
             for leg in self._running.values()
         }
         done = [row for row in self.rows if row["status"] != "running"]
-        finished = [row for row in done if row["score"] is not None]
         # What goes on from a pause, and how long, nobody knows yet.
         known = done and not any(row["status"] == "paused" for row in done)
         seconds = self.elapsed / len(done) * max(self._max_trials - len(done), 0) if known else None
         if seconds is not None:
             seconds = min(seconds, max(self._budget_seconds - self.elapsed, 0))
-        sign = -1 if self._direction == "max" else 1
-        best = min(finished, key=lambda row: (sign * row["score"], row["trial"])) if finished else None
-        self._display.update(self.rows, epochs, best, len(done), self._max_trials, seconds)
+        self._display.update(self.rows, epochs, best_of(done, self._direction), len(done), self._max_trials, seconds)

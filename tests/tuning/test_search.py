@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ import kerasdl
 from kerasdl import InputError
 from kerasdl.search import Outcome
 from kerasdl.tuning import search
-from recipes import image_classification
+from recipes import forecasting, image_classification
 from tests.tuning import faulty_recipe
 
 CALL: dict[str, Any] = {
@@ -188,6 +189,11 @@ def test_keywords_that_change_the_data_can_be_searched(tmp_path: Path) -> None:
     arrays = (np.zeros((40, 8, 8, 1), np.uint8), np.arange(40) % 2)
     with pytest.raises(InputError, match="data from memory"):
         search(image_classification, arrays, directory=tmp_path / "arrays", **call)
+
+
+def test_what_the_data_depend_on_is_all_that_their_loader_takes() -> None:
+    parameters = inspect.signature(kerasdl.data.load_forecasting).parameters.values()
+    assert tuple(each.name for each in parameters if each.kind is each.KEYWORD_ONLY) == forecasting.DATA_KEYWORDS
 
 
 def test_the_whole_split_is_there_once() -> None:
