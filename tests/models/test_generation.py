@@ -34,6 +34,7 @@ DRAWN = {"max_new_tokens": 32, "temperature": 1.5, "seed": 5, "window": WINDOW}
 
 def made(sequence_length: int | None = None, **variant: Any) -> keras.Model:
     """A model with weights large enough that its logits differ clearly."""
+    keras.utils.set_random_seed(0)
     model = models.causal_transformer(sequence_length, 20, num_layers=2, num_heads=2, hidden_dim=16, **variant)
     rng = np.random.default_rng(0)
     for w in model.trainable_variables:
