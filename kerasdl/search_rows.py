@@ -32,18 +32,19 @@ def scores(row: Mapping[str, Any], finals: Sequence[Mapping[str, Any]]) -> list[
 def new(trial: int, *, seed: int, point: Point) -> dict[str, Any]:
     """Return the row of a trial that begins."""
     return {
+        **begun(),
         "trial": trial,
-        "status": "running",
-        "score": None,
         "best_epoch": None,
         "epochs": 0,
-        "seconds": 0.0,
         "seed": seed,
-        "reason": "",
         "space": point.values,
-        "history": {},
         "keywords": configuration.jsonable(point.keywords),
     }
+
+
+def begun() -> dict[str, Any]:
+    """Return what a row says of a training that begins."""
+    return {"status": "running", "score": None, "history": {}, "seconds": 0.0, "reason": ""}
 
 
 def until(share: float, epochs: int | None) -> int | None:

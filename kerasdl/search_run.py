@@ -58,6 +58,7 @@ class Search:
         self._pool: pool.Crew | None = None
         self._running: dict[str, dict[str, Any]] = {}
         """What runs, by its name: "row", "begun", "attempts", "epochs"."""
+        self._brought = any(event.get("last") for event in self._log.before)
         self._begun = time.monotonic()
         self._before = max((event.get("elapsed", 0.0) for event in self._log.before), default=0.0)
 
@@ -91,7 +92,18 @@ class Search:
             if not self._running and (stopped or self._is_over_budget()):
                 break
             self._wait()
+        self._bring_to_end()
         self._prune(over=True)
+
+    def _bring_to_end(self) -> None:
+        """When time is over, train the best trial to its end if it is a paused one."""
+        able = ranked([row for row in self.rows if row["status"] in ("finished", "paused")], self._direction)
+        if self._is_over_budget() and not self._brought and able and able[0]["status"] == "paused":
+            able[0]["status"] = "running"
+            self._note("start", able[0], until=None, last=True)
+            self._launch(able[0], {"until": None, "last": True})
+        while self._running:
+            self._wait()
 
     def look_back(self) -> None:
         """Go through what has been done before, and train nothing."""
@@ -115,7 +127,7 @@ class Search:
             raise RuntimeError(f"The search in {self._folder} is not over.")
         while self._pool is not None and (todo or self._running):
             while todo and len(self._running) < self._pool.places:
-                row = todo.pop(0) | {"status": "running", "score": None, "history": {}, "seconds": 0.0, "reason": ""}
+                row = todo.pop(0) | search_rows.begun()
                 self.finals.append(row)
                 self._note("start", row, until=None)
                 self._launch(row, {"until": None})
@@ -164,6 +176,8 @@ class Search:
         self._running[name] = {
             "row": row,
             "until": leg["until"],
+            # It goes on beyond the budget, and the proposer hears nothing of it.
+            "last": leg.get("last", False),
             "begun": time.monotonic(),
             "attempts": attempts,
             "epochs": search_rows.read_epochs(place, None)[0],
@@ -204,8 +218,9 @@ class Search:
             if name in waiting:
                 leg["begun"] = time.monotonic()
             spent = leg["row"]["seconds"] + time.monotonic() - leg["begun"]
-            if not leg["timed_out"] and (spent > self._trial_seconds or self._is_over_budget()):
-                whose = "of the search" if self._is_over_budget() else "of a trial"
+            over = self._is_over_budget() and not (leg["last"] or leg["row"].get("repeat"))
+            if not leg["timed_out"] and (spent > self._trial_seconds or over):
+                whose = "of the search" if over else "of a trial"
                 leg["timed_out"] = f"stopped after {spent:.0f} s: the time {whose} is over"
                 self._pool.kill(name)
         self._show()
@@ -232,10 +247,10 @@ class Search:
         self._note(
             "end", row, **{name: row[name] for name in ("status", "reason", "score", "best_epoch", "epochs", "seconds")}
         )
-        self._tell(row)
+        if not self._running.pop(place.name, {}).get("last"):
+            self._tell(row)
         if not row.get("repeat"):
             self._prune()
-        self._running.pop(place.name, None)
 
     def _tell(self, row: Mapping[str, Any]) -> None:
         if not row.get("repeat"):
@@ -268,27 +283,23 @@ class Search:
             if event["event"] == "start" and event["repeat"]:
                 row = self.rows[event["trial"]]
                 seed = self._seed_of(*key)
-                again: dict[str, Any] = {
-                    "status": "running",
-                    "score": None,
-                    "history": {},
-                    "seconds": 0.0,
-                    "reason": "",
-                    "seed": seed,
-                }
-                self.finals.append({**row, "repeat": event["repeat"], **again})
+                self.finals.append({**row, "repeat": event["repeat"], "seed": seed, **search_rows.begun()})
                 running[key] = event
+            elif event.get("last"):
+                running[key] = event
+                self.rows[event["trial"]]["status"] = "running"
             elif event["event"] == "start":
                 proposal = self._next_as(event)
                 row = self._propose(proposal)
                 running[key] = event
             else:
-                running.pop(key, None)
+                last = running.pop(key, {}).get("last")
                 row = self._row_of(event)
                 row |= {name: event[name] for name in ("status", "reason", "score", "best_epoch", "epochs", "seconds")}
                 until = row["epochs"]
                 row["history"] = search_rows.read_epochs(self._place(row), until)[1]
-                self._tell(row)
+                if not last:
+                    self._tell(row)
         return list(running.values())
 
     def _next_as(self, event: Mapping[str, Any]) -> proposers.Proposal:

@@ -18,6 +18,7 @@ import pytest
 import kerasdl
 from kerasdl import InputError
 from kerasdl.search import Outcome
+from kerasdl.search_run import Search
 from kerasdl.tuning import search
 from recipes import forecasting, image_classification
 from tests.tuning import faulty_recipe
@@ -99,6 +100,21 @@ def test_refit_trains_on_training_and_validation_for_the_best_number_of_epochs(o
     counts = outcome.best.dataset.counts
     assert len(again.dataset.train) == counts["train"] + counts["validation"]
     assert again.dataset.counts["test"] == counts["test"]
+
+
+def test_when_time_is_over_the_best_trial_is_not_left_halfway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def two_have_paused(run: Search) -> bool:
+        return len(run.rows) >= 2 and all(row["epochs"] for row in run.rows)
+
+    monkeypatch.setattr(Search, "_is_over_budget", two_have_paused)
+    found = search(image_classification, "digits", directory=tmp_path / "short", budget_minutes=600, **CALL)
+    assert sorted((row["status"], row["epochs"]) for row in found.table) == [("finished", 3), ("paused", 1)]
+    # Neither the best trial's way to its end nor its other seeds are stopped by a budget that is over.
+    assert len(found.finalists[0]["scores"]) == 2
+    assert found.best.history == image_classification.train("digits", **found.best_config, verbose=0).history
+    (tmp_path / "short" / "outcome.json").unlink()
+    again = search(image_classification, "digits", directory=tmp_path / "short", budget_minutes=600, **CALL)
+    assert again.table == found.table
 
 
 def test_bad_arguments_are_refused_before_anything_is_written(tmp_path: Path) -> None:
