@@ -118,7 +118,8 @@ class LiveTable:
         parts = [f"{done} of {total} trials", *([f"{failed} failed"] if failed else [])]
         parts += [f"best {self._objective} {best['score']:.4g} (trial {best['trial']})"] if best is not None else []
         parts += [f"about {duration(seconds_left)} left"] if seconds_left is not None else []
-        table = Table(box=None, pad_edge=False, header_style="bold")
+        # Expanded, so that only the last column gives way where all do not fit.
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
         for name in ("trial", "status", "epochs", "", self._objective):
             table.add_column(Text(name), no_wrap=True)
         table.add_column(Text("values"), no_wrap=True, overflow="ellipsis", ratio=1)

@@ -144,5 +144,13 @@ def test_a_live_table_on_a_terminal():
     assert [line.split()[1] for line in last.splitlines()[2:6]] == ["finished", "out", "finished", "running"]
 
 
+def test_where_not_all_fits_the_values_give_way_and_nothing_else():
+    many = [{**each, "space": {f"hyperparameter_{n}": each["trial"] + n for n in range(9)}} for each in (FIRST, THIRD)]
+    lines = shown((many, {}, many[0], None), terminal=True).splitlines()[-3:-1]
+    assert [line.split()[:2] for line in lines] == [["1", "finished"], ["3", "finished"]]
+    assert [line.split()[3] for line in lines] == ["0.4012", "0.4312"]
+    assert all(line.rstrip().endswith("…") for line in lines)
+
+
 def test_a_live_table_with_nothing_to_show():
     assert "0 of 20 trials" in shown(([], {}, None, None), terminal=True)
