@@ -155,10 +155,9 @@ class Outcome:
             name = "Winner" if each["trial"] == self._winner["trial"] else "Finalist"
             lines[f"{name}, trial {each['trial']}"] = f"{self.objective} {each['mean']:.4f}{interval}: {scores}"
         if self.optimism is not None:
-            lines["Optimism"] = (
-                f"the winner's first score, by which it was found, is {abs(self.optimism):.4f} "
-                f"{'better' if self.optimism > 0 else 'worse'} than the mean of its other seeds"
-            )
+            by, than = abs(self.optimism), "better than" if self.optimism > 0 else "worse than"
+            how = f"{by:.4f} {than}" if by >= 5e-5 else "the same as"
+            lines["Optimism"] = f"the winner's first score, by which it was found, is {how} the mean of its other seeds"
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in self.best.metrics.items())
         lines["Test split, once"] = metrics
         for baseline, values in self.best.baselines.items():
