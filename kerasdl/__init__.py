@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kerasdl.errors import InputError
     from kerasdl.forecasting_task import Forecasting
     from kerasdl.image_task import ImageClassification
+    from kerasdl.improvement import improve
     from kerasdl.language_task import LanguageModelling
     from kerasdl.phases import fit_phases
     from kerasdl.recipe_run import run_recipe
@@ -34,6 +35,7 @@ __all__ = [
     "diagnostics",
     "export",
     "fit_phases",
+    "improve",
     "layers",
     "models",
     "run_recipe",
@@ -50,6 +52,7 @@ _MODULE_OF = {
     "SeriesClassification": "kerasdl.series_task",
     "TextClassification": "kerasdl.text_task",
     "fit_phases": "kerasdl.phases",
+    "improve": "kerasdl.improvement",
     "run_recipe": "kerasdl.recipe_run",
 }
 

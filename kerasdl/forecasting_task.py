@@ -84,6 +84,17 @@ class Forecasting:
         ratio, p_value = (against[forecast_baselines.LAST][name] for name in ("error_ratio", "p_value"))
         return metrics | {"skill": 1 - ratio, "p_value": p_value}
 
+    def goodness(self, model: keras.Model, split: Any, *, batch_size: int) -> np.ndarray:
+        """Return minus the scaled absolute error of each stretch of time as long as the horizon.
+
+        Forecasts from neighbouring times share most of their truth; those a horizon apart share none.
+        """
+        forecast = self.forecasts(model, split, batch_size=batch_size)[..., self.middle]
+        error = np.abs(split.targets - forecast)
+        by_time = forecast_metrics.losses_by_time(error, split.scales[split.number], split.time)
+        starts = np.arange(0, len(by_time), self.layout.horizon)
+        return -np.add.reduceat(by_time, starts) / np.diff([*starts, len(by_time)])
+
     def _metrics(self, windows: Any, quantiles: np.ndarray) -> dict[str, float]:
         return forecast_metrics.forecast_metrics(
             windows.targets,

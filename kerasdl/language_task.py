@@ -47,6 +47,10 @@ class LanguageModelling:
             model, split.inputs, self.vocabulary, sequence_length=self.sequence_length, batch_size=batch_size
         )
 
+    def goodness(self, model: keras.Model, split: Split, *, batch_size: int) -> np.ndarray:
+        """Return minus the loss of windows that are spread over a split, in nats a token."""
+        return -self._losses(model, split)
+
     def baselines(self, dataset: Dataset) -> dict[str, dict[str, float]]:
         """Return what n-grams and a compressor reach: see :func:`kerasdl.language_measuring.language_baselines`."""
         return language_baselines(dataset, self.vocabulary)

@@ -52,6 +52,19 @@ class Classification:
         """Return the metrics of the model on a split: see :func:`classification_metrics`."""
         return classification_metrics(split.targets, self.scores(model, split, batch_size=batch_size))
 
+    def goodness(self, model: keras.Model, split: Split, *, batch_size: int) -> np.ndarray:
+        """Return how good each answer is, (count,): its mean is the accuracy with every class counting the same.
+
+        Where several classes may be true at once, it is minus the log loss, in nats.
+        """
+        scores = self.scores(model, split, batch_size=batch_size)
+        if self.multi_label:
+            likely = np.where(split.targets == 1, scores, 1 - scores)
+            return np.log(np.clip(likely, 1e-7, 1)).mean(axis=1)
+        counts = np.bincount(split.targets, minlength=scores.shape[1])
+        weights = len(split.targets) / (np.count_nonzero(counts) * counts[split.targets])
+        return weights * (scores.argmax(axis=-1) == split.targets)
+
     def diagnose(
         self,
         model: keras.Model,

@@ -36,6 +36,7 @@ class Result:
         diagnosis: Findings; None makes them now.
         baselines: What simple methods reach on the test split, by their name.
         directory: The run's folder.
+        story: What :func:`kerasdl.improve` tried before it had this result.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Result:
         diagnosis: Sequence[Any] | None = None,
         baselines: Mapping[str, Mapping[str, float]] | None = None,
         directory: Path | None = None,
+        story: Sequence[Mapping[str, Any]] = (),
     ):
         self.recipe = recipe
         self.model = model
@@ -58,6 +60,7 @@ class Result:
         self.config = dict(config)
         self.task = task
         self.directory = directory
+        self.story = [dict(attempt) for attempt in story]
         self.baselines = {name: dict(values) for name, values in (baselines or {}).items()}
         self._dataset = dataset
         self.metrics = dict(metrics) if metrics is not None else self.evaluate()
@@ -104,6 +107,9 @@ class Result:
             lines.append(f"  ({baseline}: {', '.join(f'{name} {value:.4f}' for name, value in values.items())})")
         lines.append("Diagnosis:" if self.diagnosis else "Diagnosis: nothing found")
         lines += [f"  {finding}" for finding in self.diagnosis]
+        if self.story:
+            kept = sum(attempt["kept"] for attempt in self.story)
+            lines.append(f"Improved: {len(self.story)} trainings, {kept - 1} remedies kept")
         if self.directory is not None:
             lines.append(f"Run: {self.directory} ({', '.join(run_directory.FILES)})")
         return "\n".join(lines)
@@ -257,6 +263,7 @@ class Result:
                 "metrics": self.metrics,
                 "baselines": self.baselines,
                 "diagnosis": [finding.as_dict() for finding in self.diagnosis],
+                "story": self.story,
                 "data_fingerprint": self.dataset.fingerprint,
             },
         )
@@ -302,4 +309,5 @@ class Result:
                 baselines=facts["baselines"],
                 diagnosis=[Finding(**finding) for finding in facts["diagnosis"]],
                 directory=directory,
+                story=facts.get("story", ()),
             )

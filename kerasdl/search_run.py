@@ -99,9 +99,10 @@ class Search:
         """When time is over, train the best trial to its end if it is a paused one."""
         able = ranked([row for row in self.rows if row["status"] in ("finished", "paused")], self._direction)
         if self._is_over_budget() and not self._brought and able and able[0]["status"] == "paused":
-            able[0]["status"] = "running"
-            self._note("start", able[0], until=None, last=True)
-            self._launch(able[0], {"until": None, "last": True})
+            row = self.rows[able[0]["trial"]]
+            row["status"] = "running"
+            self._note("start", row, until=None, last=True)
+            self._launch(row, {"until": None, "last": True})
         while self._running:
             self._wait()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from kerasdl.data import Dataset, Split
     from kerasdl.export import Predictor
@@ -38,6 +39,9 @@ class Task(Protocol):
 
     def measure(self, model: keras.Model, split: Split, *, batch_size: int) -> dict[str, float]:
         """Return the metrics of the model on a split."""
+
+    def goodness(self, model: keras.Model, split: Split, *, batch_size: int) -> np.ndarray:
+        """Return one number for each independent part of a split, by whose mean models are compared: more is better."""
 
     def diagnose(
         self, model: keras.Model, dataset: Dataset, *, history: Mapping[str, Any], config: Mapping[str, Any]

@@ -1,0 +1,80 @@
+"""Improving a training by its own findings: what helps is kept, what does not is told and dropped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kerasdl
+from kerasdl import InputError, improvement
+from kerasdl.diagnostics import Finding
+from recipes import image_classification
+
+SHORT: dict[str, Any] = {"architecture": "mlp", "units": 16, "epochs": 2, "learning_rate": 1e-3, "verbose": 0}
+
+
+def found(*findings: tuple[str, dict[str, Any]]) -> Any:
+    """A diagnosis that always finds the same."""
+    return lambda *_, **__: [Finding(name, {}, "", remedy) for name, remedy in findings]
+
+
+def test_what_helps_beyond_noise_is_kept_and_the_story_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    remedies = (
+        ("useless", {"label_smoothing": 1e-6}),
+        ("slow", {"learning_rate": 1e-2}),
+        ("wrong", {"learning_rate": 1e-6}),
+    )
+    monkeypatch.setattr(kerasdl.ImageClassification, "diagnose", found(*remedies))
+    call = {**SHORT, "rounds": 3, "directory": tmp_path / "better"}
+    result = kerasdl.improve(image_classification, "digits", **call)
+    assert [attempt["finding"] for attempt in result.story] == ["", "useless", "slow", "useless"]
+    assert [attempt["kept"] for attempt in result.story] == [True, False, True, False]
+    assert result.config["learning_rate"] == 1e-2
+    gained = result.story[2]
+    assert 0 < gained["low"] < gained["gain"] < gained["high"]
+    assert gained["score"] == pytest.approx(result.story[0]["score"] + gained["gain"])
+    assert "4 trainings, 1 remedies kept" in result.summary()
+    # On the disk, and the same call trains nothing again.
+    assert json.loads((tmp_path / "better" / improvement.STORY_FILE).read_text()) == result.story
+    assert kerasdl.Result.load(tmp_path / "better" / "attempt-2").story == result.story
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "better").glob("*/model.keras")}
+    again = kerasdl.improve(image_classification, "digits", **call)
+    assert again.story == result.story
+    kept = tmp_path / "better" / "attempt-2" / "model.keras"  # sealed again, with its story
+    assert {path: path.stat().st_mtime_ns for path in times if path != kept} == {
+        p: times[p] for p in times if p != kept
+    }
+
+
+def test_a_start_that_has_no_finite_loss_is_mended():
+    start = {**SHORT, "optimizer": "sgd", "schedule": "constant", "learning_rate": 1e30, "gradient_clip": None}
+    with pytest.raises(FloatingPointError, match="No attempt had a finite loss: as it was: failed"):
+        kerasdl.improve(image_classification, "digits", **start, normalization="none", rounds=1)
+
+
+def test_nothing_found_is_nothing_tried(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kerasdl.ImageClassification, "diagnose", found())
+    result = kerasdl.improve("image_classification", "digits", **SHORT)
+    assert [attempt["finding"] for attempt in result.story] == [""]
+
+
+def test_the_mean_of_the_goodness_counts_every_class_the_same():
+    task = kerasdl.ImageClassification(("a", "b"), multi_label=False, input_shape=(2, 2, 1))
+    task.scores = lambda *_, **__: np.tile([0.9, 0.1], (10, 1))
+    split = kerasdl.data.Split(np.zeros((10, 2, 2, 1), np.uint8), np.array([0] * 9 + [1]))
+    assert task.goodness(None, split, batch_size=1).mean() == pytest.approx(0.5)
+
+
+def test_bad_arguments_are_refused():
+    for arguments, words in (
+        ({"rounds": 0}, "rounds: received 0"),
+        ({"budget_minutes": 0}, "budget_minutes"),
+        ({"resume": True}, "an argument that improve sets itself"),
+        ({"epochs": 0}, "epochs"),
+    ):
+        with pytest.raises(InputError, match=words):
+            kerasdl.improve(image_classification, "digits", **{**SHORT, **arguments})
