@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-import re
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -16,11 +15,11 @@ from cyclopts import App, CycloptsError, Parameter
 
 import kerasdl
 import kerasdl.checks
-from kerasdl.configuration import RECORDED
 from kerasdl.errors import InputError, check_choice
 from recipes import commands
-from recipes.commands import free_directory, start_keras
-from recipes.typed import as_options, from_words, typed_annotation
+from recipes.commands import free_directory, name_of, start_keras
+from recipes.many_trainings import IMPROVE_OPTIONS, SEARCH_OPTIONS, improve_command, search_command
+from recipes.typed import as_options, from_words, typed_parameters
 
 RECIPES = (
     "image_classification",
@@ -40,26 +39,6 @@ TRIED = {
 }
 EXPORT = Annotated[str | None, Parameter(help="Folder of the exported model; by default saved_models/NAME.")]
 NO_EXPORT = Annotated[bool, Parameter(help="Train without exporting.")]
-
-SEARCH_OPTIONS = {
-    "max_trials": Annotated[int | None, Parameter(help="Different points of the space at most; by default 20.")],
-    "tuner": Annotated[str | None, Parameter(help="random (the default), grid, bayesian or hyperband.")],
-    "objective": Annotated[str | None, Parameter(help="What is searched by, such as val_loss or val_accuracy.")],
-    "finalists": Annotated[int | None, Parameter(help="Trials that are trained again from other seeds; by default 3.")],
-    "repeats": Annotated[int | None, Parameter(help="Seeds of each finalist in all, by default 3.")],
-    "workers": Annotated[
-        str | None, Parameter(help="Trials at the same time; or chief, or worker, on one of several.")
-    ],
-    "trial_minutes": Annotated[float | None, Parameter(help="Time after which a trial is stopped.")],
-    "budget_minutes": Annotated[float | None, Parameter(help="Time after which the search is stopped.")],
-    "directory": Annotated[
-        str | None, Parameter(help="Folder of the search, by default searches/NAME. The same goes on.")
-    ],
-    "seed": Annotated[int | None, Parameter(help="Of the points and of all trainings, by default 0.")],
-    "verbose": Annotated[int | None, Parameter(help="0 silent, 1 a live table on a terminal, 2 always lines.")],
-}
-# What a search sets itself for each trial.
-SEARCHED = (*RECORDED, *SEARCH_OPTIONS, "resume", "callbacks")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -113,6 +92,7 @@ def option_names() -> list[str]:
             "top",
             "output",
             *SEARCH_OPTIONS,
+            *IMPROVE_OPTIONS,
             *(name for recipe in recipes for name in inspect.signature(recipe.train).parameters),
         }
     )
@@ -142,6 +122,11 @@ def make_app() -> App:
         search.command(search_command(name), name=name)
     search.default(unknown_recipe)
     app.command(search)
+    improve = App(name="improve", help="Train a recipe, try the remedies of its diagnosis, and keep those that help.")
+    for name in RECIPES:
+        improve.command(improve_command(name), name=name)
+    improve.default(unknown_recipe)
+    app.command(improve)
     for command in (commands.predict, commands.report, commands.diagnose, commands.rerun, commands.compare):
         app.command(command)
     return app
@@ -173,56 +158,6 @@ def train_command(name: str) -> Callable[..., None]:
     command.__doc__ = recipe.train.__doc__
     command.__name__ = name
     return command
-
-
-def typed_parameters(function: Callable[..., Any], *, without: Collection[str] = RECORDED) -> list[inspect.Parameter]:
-    """Return the parameters of a function that can be typed, but those named."""
-    return [
-        parameter.replace(annotation=annotation)
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.name not in without and (annotation := typed_annotation(parameter.annotation)) is not None
-    ]
-
-
-def search_command(name: str) -> Callable[..., None]:
-    """Make the command that searches the recipe `name`: the keywords of `search` and of `train` that can be typed."""
-    recipe = importlib.import_module(f"recipes.{name}")
-    signature = inspect.signature(recipe.train)
-    fixed = typed_parameters(recipe.train, without=SEARCHED)
-    given = [
-        inspect.Parameter(each, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for each, annotation in SEARCH_OPTIONS.items()
-    ]
-    # None stands for "not given", so that the space decides.
-    fixed = [parameter if parameter.name == "data" else parameter.replace(default=None) for parameter in fixed]
-
-    def command(*words: Any, **options: Any) -> None:
-        bound = inspect.Signature([*fixed, *given]).bind(*words, **options)
-        values = {key: value for key, value in bound.arguments.items() if value is not None}
-        data = values.pop("data", signature.parameters["data"].default)
-        settings = {key: values.pop(key) for key in SEARCH_OPTIONS if key in values}
-        if str(settings.get("workers", "")).isdigit():
-            settings["workers"] = int(settings["workers"])
-        keywords = {key: from_words(value, signature.parameters[key].annotation) for key, value in values.items()}
-        settings.setdefault("directory", str(Path("searches") / name_of(data)))
-        recipe.resolve(data=data, **keywords)
-        start_keras()
-        importlib.import_module("kerasdl.search").search(recipe, data, **settings, **keywords)
-
-    parameters = [*fixed, *given]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    options = (inspect.getdoc(recipe.train) or "").partition("Args:\n")[2]
-    command.__doc__ = f"Search hyperparameters; what is given of train is the same in all trials.\n\nArgs:\n{options}"
-    command.__name__ = name
-    return command
-
-
-def name_of(data: str) -> str:
-    """Return a folder name for a run on `data`."""
-    path = Path(data)
-    name = path.resolve().stem if os.path.exists(path) else data.removeprefix("tfds:").split("/")[0]
-    return re.sub(r"[^\w.-]+", "_", name)[:100] or "data"
 
 
 def run_training(recipe: ModuleType, data: str, export: str | None, keywords: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -230,3 +231,10 @@ def stored(directory: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return run_directory.read(folder / run_directory.CONFIG_FILE), run_directory.read(
         folder / run_directory.RESULT_FILE
     )
+
+
+def name_of(data: str) -> str:
+    """Return a folder name for a run on `data`."""
+    path = Path(data)
+    name = path.resolve().stem if os.path.exists(path) else data.removeprefix("tfds:").split("/")[0]
+    return re.sub(r"[^\w.-]+", "_", name)[:100] or "data"

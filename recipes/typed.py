@@ -5,11 +5,14 @@ messages, which name keywords as Python does, as one would type them.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
+
+from kerasdl.configuration import RECORDED
 
 
 def as_numbers(kind: Any, tokens: Sequence[Token]) -> Any:
@@ -80,3 +83,12 @@ def as_options(message: str, names: Iterable[str]) -> str:
         return f"--{match[1]} {' '.join(values)}"
 
     return re.sub(rf"""\b({"|".join(names)})=(\([\d., ]+\)|"[^"]*"|\w+(?:\.\w+)?)""", as_option, message)
+
+
+def typed_parameters(function: Callable[..., Any], *, without: Collection[str] = RECORDED) -> list[inspect.Parameter]:
+    """Return the parameters of a function that can be typed, but those named."""
+    return [
+        parameter.replace(annotation=annotation)
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.name not in without and (annotation := typed_annotation(parameter.annotation)) is not None
+    ]
