@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kerasdl.errors import InputError, check_choice
+from kerasdl.export.hashes import check_files
 from kerasdl.export.outputs import DEFAULTS, Outputs
 from kerasdl.export.raw_images import predict_raw_images
 from kerasdl.export.raw_series import predict_raw_series
@@ -19,6 +20,8 @@ from kerasdl.forecast_layout import ForecastLayout
 
 # TensorFlow Serving leaves files in assets.extra alone.
 DESCRIPTION = Path("assets.extra") / "kerasdl.json"
+# In bytes; a description of ten thousand classes has a tenth of it.
+LARGEST_DESCRIPTION = 16_000_000
 
 
 def versions_in(path: Path) -> list[int]:
@@ -153,15 +156,28 @@ def read_description(folder: Path) -> dict[str, Any]:
         InputError: When its description is damaged.
     """
     description = folder / DESCRIPTION
+    if not description.exists() and not description.is_symlink():
+        return {}
     try:
-        return json.loads(description.read_text("utf-8")) if description.exists() else {}
-    except (OSError, ValueError) as error:
+        return _read_description(description)
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             str(description),
             received=f"a damaged description ({type(error).__name__})",
             expected="the file as `export` wrote it",
             mend="Export it again.",
         ) from error
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    if not path.is_file() or path.is_symlink() or path.parent.is_symlink():
+        raise ValueError("no file")
+    if path.stat().st_size > LARGEST_DESCRIPTION:
+        raise ValueError("too large")
+    facts = json.loads(path.read_text("utf-8"))
+    if not isinstance(facts, dict):
+        raise ValueError("no mapping")
+    return facts
 
 
 def find_exported(path: str | Path) -> Path:
@@ -184,22 +200,31 @@ def find_exported(path: str | Path) -> Path:
     return path / str(versions[-1])
 
 
-def load_exported(path: str | Path) -> Exported:
+def load_exported(path: str | Path, *, verify: bool = True) -> Exported:
     """Load an exported model for prediction.
 
-    A SavedModel is a program: load only what you or somebody you trust exported.
+    A SavedModel is a program: it runs with your rights, and one can write files when it is asked for an answer. Load
+    only what you or somebody you trust exported. Before TensorFlow reads anything, the files are compared with the
+    SHA-256 that `export` recorded: they came whole, and are those that were proven. That does not say who made them.
 
     Args:
         path: "saved_models/digits" (its highest version) or "saved_models/digits/1".
+        verify: Whether to compare the hashes, about a second a gigabyte; that no file lacks, is added, or leads out of
+            the folder is checked in any case.
 
     Returns:
         An object with `.predict(raw)`.
 
     Raises:
-        InputError: When nothing was exported there or it is damaged.
+        InputError: When nothing was exported there, or it is damaged or changed.
+
+    Warns:
+        UserWarning: For a SavedModel that `export` did not write, of which nothing can be checked.
 
     Example:
         >>> load_exported("saved_models/digits").predict("photo.png")["label"]
         array(['7'], dtype=object)
     """
-    return Exported(find_exported(path))
+    folder = find_exported(path)
+    check_files(folder, read_description(folder), verify=verify)
+    return Exported(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -18,6 +17,7 @@ import numpy as np
 
 from kerasdl.checks import folder
 from kerasdl.errors import InputError
+from kerasdl.export.hashes import file_hashes
 from kerasdl.export.loading import DESCRIPTION, Exported, versions_in
 from kerasdl.export.outputs import Outputs
 
@@ -121,7 +121,7 @@ def export(
             **(description or {}),
             **predictor.description(),
             "parity": parity,
-            "files_sha256": _hashes(saved),
+            "files_sha256": file_hashes(saved),
         }
         extra = saved / DESCRIPTION
         extra.parent.mkdir(exist_ok=True)
@@ -192,11 +192,6 @@ def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float, 
                 raise ParityError(f"{where}: the same inputs got other {name} the second time.")
         batches.append(f"{trial.signature}:{size}")
     return {"max_difference": worst, "tolerance": tolerance, "examples": count, "batches": batches}
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def _publish(saved: Path, path: Path) -> Path:

@@ -104,7 +104,7 @@ def test_tolerance_bounds_the_difference(make_classifier: Any, pictures: np.ndar
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-@pytest.mark.parametrize("stage", ["_write", "_hashes", "_publish"])
+@pytest.mark.parametrize("stage", ["_write", "file_hashes", "_publish"])
 def test_an_interrupted_export_leaves_nothing(
     make_classifier: Any,
     pictures: np.ndarray,
