@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from kerasdl.export.raw_images import predict_raw_images
 from kerasdl.export.raw_series import predict_raw_series
 from kerasdl.export.raw_texts import as_texts, predict_raw_texts
 from kerasdl.export.raw_windows import predict_raw_windows
+from kerasdl.export.signature import Signature
 from kerasdl.forecast_layout import ForecastLayout
 
 # TensorFlow Serving leaves files in assets.extra alone.
@@ -54,6 +56,7 @@ class Exported:
                 mend="Export it again.",
             ) from error
         self.signatures: dict[str, Any] = dict(self._model.signatures)
+        self._prepared: dict[str, Signature] = {}
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -75,20 +78,13 @@ class Exported:
 
         Returns:
             The outputs as NumPy arrays, text as str.
-        """
-        import tensorflow as tf
 
-        function = self.signatures[signature]
-        specifications = function.structured_input_signature[1]
-        if not isinstance(batch, Mapping):
-            (name,) = specifications
-            batch = {name: batch}
-        inputs = {name: tf.constant(value, specifications[name].dtype) for name, value in batch.items()}
-        outputs = {key: value.numpy() for key, value in function(**inputs).items()}
-        return {
-            key: np.array([text.decode() for text in value], dtype=object) if value.dtype == object else value
-            for key, value in outputs.items()
-        }
+        Raises:
+            InputError: For inputs of other names or shapes.
+        """
+        if signature not in self._prepared:
+            self._prepared[signature] = Signature(signature, self.signatures[signature])
+        return self._prepared[signature](batch)
 
     def predict(self, raw: Any) -> Outputs:
         """Predict on raw inputs.
@@ -108,8 +104,7 @@ class Exported:
         if self.description.get("inputs") == "text":
             return predict_raw_texts(raw, on_texts=lambda batch: self.run("serving_default", batch))
         if self.description.get("inputs") == "forecast":
-            layout = ForecastLayout.from_dict(self.description["layout"])
-            return predict_raw_windows(raw, layout, on_windows=lambda batch: self.run("serving_default", batch))
+            return predict_raw_windows(raw, self._layout, on_windows=lambda batch: self.run("serving_default", batch))
         if self.description.get("inputs") == "series":
             return predict_raw_series(
                 raw,
@@ -123,6 +118,10 @@ class Exported:
             on_pixels=lambda batch: self.run("serving_default", batch),
             on_encoded=lambda batch: self.run("encoded", batch),
         )
+
+    @functools.cached_property
+    def _layout(self) -> ForecastLayout:
+        return ForecastLayout.from_dict(self.description["layout"])
 
     def generate(self, prompt: str | Sequence[str], **options: Any) -> Any:
         """Go on with texts, if the model is a language model.
