@@ -17,7 +17,8 @@ import numpy as np
 
 from kerasdl.checks import folder
 from kerasdl.errors import InputError
-from kerasdl.export.hashes import file_hashes
+from kerasdl.export.card import model_card
+from kerasdl.export.hashes import CARD_FILE, file_hashes
 from kerasdl.export.loading import DESCRIPTION, Exported, versions_in
 from kerasdl.export.outputs import Outputs
 
@@ -116,16 +117,18 @@ def export(
     try:
         saved = staging / "model"
         _write(predictor, saved)
-        parity = _prove(predictor, saved, examples, tolerance, count)
+        parity, signatures = _prove(predictor, saved, examples, tolerance, count)
         facts = {
             **(description or {}),
             **predictor.description(),
+            "signatures": signatures,
             "parity": parity,
             "files_sha256": file_hashes(saved),
         }
         extra = saved / DESCRIPTION
         extra.parent.mkdir(exist_ok=True)
         extra.write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+        (saved / CARD_FILE).write_text(model_card(facts, name=path.absolute().name), encoding="utf-8")
         return _publish(saved, path)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -173,7 +176,10 @@ def _write(predictor: Predictor, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float, count: int) -> dict[str, Any]:
+def _prove(
+    predictor: Predictor, folder: Path, examples: Any, tolerance: float, count: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compare what was written with the live model; return the facts of it, and the signatures' inputs and outputs."""
     exported = Exported(folder)
     worst, batches = 0.0, []
     for trial in predictor.trials(examples, tolerance=tolerance):
@@ -191,7 +197,17 @@ def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float, 
             if not np.array_equal(first[name], second[name]):
                 raise ParityError(f"{where}: the same inputs got other {name} the second time.")
         batches.append(f"{trial.signature}:{size}")
-    return {"max_difference": worst, "tolerance": tolerance, "examples": count, "batches": batches}
+    parity = {"max_difference": worst, "tolerance": tolerance, "examples": count, "batches": batches}
+    return parity, {name: _ends(function) for name, function in exported.signatures.items()}
+
+
+def _ends(function: Any) -> dict[str, Any]:
+    """Return type and shape of what goes into a signature and comes out, by name, JSON-able."""
+    ends = {"inputs": function.structured_input_signature[1], "outputs": function.structured_outputs}
+    return {
+        end: {name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()} for name, spec in specs.items()}
+        for end, specs in ends.items()
+    }
 
 
 def _publish(saved: Path, path: Path) -> Path:

@@ -123,7 +123,7 @@ def test_an_interrupted_export_leaves_nothing(
         raise error
 
     monkeypatch.setattr(saved_model, "_write", write)
-    monkeypatch.setattr(saved_model, "_prove", lambda *arguments: {})
+    monkeypatch.setattr(saved_model, "_prove", lambda *arguments: ({}, {}))
     if stage != "_write":
         monkeypatch.setattr(saved_model, stage, interrupt)
     (tmp_path / "kept").mkdir()
