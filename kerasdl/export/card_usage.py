@@ -16,6 +16,8 @@ _EXAMPLES = {
     "series": "series",
     "forecast": '"table.csv"',
 }
+# What matters most comes first.
+_ORDER = ("prompt", *DEFAULTS, "values", "known", "time", "label", "scores", "forecast", "lower", "upper", "quantiles")
 MEANINGS: dict[str, str] = {
     "image_bytes": "whole PNG, JPEG, GIF or BMP files, of any size",
     "text": "texts in UTF-8, of any length, also empty",
@@ -36,10 +38,14 @@ def specification(facts: Mapping[str, Any], kind: str) -> str:
         for end, described in (("in", _input), ("out", _output)):
             rows = [
                 f"| {end} | `{name}` | {spec['dtype']} | {_shape(spec['shape'])} | {described(name, facts, kind)} |"
-                for name, spec in ends[f"{end}puts"].items()
+                for name, spec in sorted(ends[f"{end}puts"].items(), key=_place)
             ]
             lines.append("\n".join(["| | name | type | shape | meaning |", "|---|---|---|---|---|", *rows]))
     return "\n\n".join(_merged(lines)) if len(lines) > 1 else ""
+
+
+def _place(end: tuple[str, Any]) -> tuple[int, str]:
+    return (_ORDER.index(end[0]) if end[0] in _ORDER else len(_ORDER)), end[0]
 
 
 def _merged(lines: list[str]) -> list[str]:
@@ -121,15 +127,17 @@ def usage(facts: Mapping[str, Any], kind: str, name: str) -> str:
     if kind == "images" and "encoded" not in facts.get("signatures", {"encoded": None}):
         raw = "pixels"
     answer = {"forecast": '["forecast"]', "prompt": '["text"]'}.get(kind, '["label"]')
+    arrays = {"pixels": "uint8 (height, width, channels)", "series": "numbers (time steps, channels)"}
+    note = f"  # {raw}: an array of {arrays[raw]}" if raw in arrays else ""
     text = [
         "## How to use it",
         f"Here `{name}` is the path of the folder that holds this version's folder.",
-        f'```python\nfrom kerasdl.export import load_exported\n\nload_exported("{name}").predict({raw}){answer}\n```',
+        f'```python\nfrom kerasdl.export import load_exported\n\nload_exported("{name}").predict({raw}){answer}{note}\n```',
     ]
     if kind == "prompt":
         text.append(f"By default {', '.join(f'{key} {value}' for key, value in DEFAULTS.items())}.")
     if raw != "pixels":
-        shown = "series.csv" if kind == "series" else raw
+        shown = "series.csv" if kind == "series" else raw if kind in ("text", "prompt") else raw.strip('"')
         text.append(f"```sh\nkerasdl predict {name} {shown}\n```")
     if facts.get("format", "saved_model") != "saved_model":
         return "\n\n".join(text)
