@@ -169,9 +169,9 @@ def _parity(facts: Mapping[str, Any]) -> str:
         return ""
     unit = " of the largest forecast, or of 1" if facts.get("inputs") == "forecast" else ""
     text = (
-        f"## Proof\n\nBefore this folder got its number, its files were loaded again and compared with the trained model "
-        f"on {parity['examples']} example{'s' if parity['examples'] > 1 else ''} of the test split. Numbers differ by at "
-        f"most {parity['max_difference']:.1e}{unit}; {parity['tolerance']:g} was allowed."
+        f"## Proof\n\nBefore this folder got its number, its files were loaded again and compared with the "
+        f"trained model on {parity['examples']} example{'s' if parity['examples'] > 1 else ''} of the test split. "
+        f"Numbers differ by at most {parity['max_difference']:.1e}{unit}; {parity['tolerance']:g} was allowed."
     )
     batches = parity.get("batches", ())
     return text + (f" Signatures and batch sizes: {', '.join(batches)}." if batches else "")

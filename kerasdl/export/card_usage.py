@@ -132,7 +132,8 @@ def usage(facts: Mapping[str, Any], kind: str, name: str) -> str:
     text = [
         "## How to use it",
         f"Here `{name}` is the path of the folder that holds this version's folder.",
-        f'```python\nfrom kerasdl.export import load_exported\n\nload_exported("{name}").predict({raw}){answer}{note}\n```',
+        "```python\nfrom kerasdl.export import load_exported\n\n"
+        f'load_exported("{name}").predict({raw}){answer}{note}\n```',
     ]
     if kind == "prompt":
         text.append(f"By default {', '.join(f'{key} {value}' for key, value in DEFAULTS.items())}.")

@@ -59,6 +59,11 @@ class Exported:
         self._prepared: dict[str, Signature] = {}
 
     @property
+    def variables(self) -> tuple[Any, ...]:
+        """The weights, in the order of the model's that was exported."""
+        return tuple(getattr(self._model, "variables", ()))
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Name of each class, in the order of the scores."""
         return tuple(self.description.get("class_names", ()))

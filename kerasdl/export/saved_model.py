@@ -18,6 +18,7 @@ import numpy as np
 from kerasdl.checks import folder
 from kerasdl.errors import InputError
 from kerasdl.export.card import model_card
+from kerasdl.export.first_difference import first_difference
 from kerasdl.export.hashes import CARD_FILE, file_hashes
 from kerasdl.export.loading import DESCRIPTION, Exported, versions_in
 from kerasdl.export.outputs import Outputs
@@ -69,7 +70,7 @@ class Predictor(Protocol):
 
 
 class ParityError(RuntimeError):
-    """The reloaded SavedModel does not answer as the live model does; nothing was exported."""
+    """The reloaded SavedModel does not answer as the live model does, and where it begins; nothing was exported."""
 
 
 def export(
@@ -117,11 +118,20 @@ def export(
     try:
         saved = staging / "model"
         _write(predictor, saved)
-        parity, signatures = _prove(predictor, saved, examples, tolerance, count)
+        exported = Exported(saved)
+        try:
+            parity = _prove(predictor, exported, examples, tolerance, count)
+        except ParityError as error:
+            where = first_difference(
+                predictor.model,
+                lambda: next(iter(predictor.trials(examples, tolerance=tolerance))),
+                exported=exported.variables,
+            )
+            raise ParityError(f"{error} {where}") from None
         facts = {
             **(description or {}),
             **predictor.description(),
-            "signatures": signatures,
+            "signatures": {name: _ends(function) for name, function in exported.signatures.items()},
             "parity": parity,
             "files_sha256": file_hashes(saved),
         }
@@ -176,11 +186,7 @@ def _write(predictor: Predictor, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _prove(
-    predictor: Predictor, folder: Path, examples: Any, tolerance: float, count: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Compare what was written with the live model; return the facts of it, and the signatures' inputs and outputs."""
-    exported = Exported(folder)
+def _prove(predictor: Predictor, exported: Exported, examples: Any, tolerance: float, count: int) -> dict[str, Any]:
     worst, batches = 0.0, []
     for trial in predictor.trials(examples, tolerance=tolerance):
         size = len(next(iter(trial.expected.values())))
@@ -197,8 +203,7 @@ def _prove(
             if not np.array_equal(first[name], second[name]):
                 raise ParityError(f"{where}: the same inputs got other {name} the second time.")
         batches.append(f"{trial.signature}:{size}")
-    parity = {"max_difference": worst, "tolerance": tolerance, "examples": count, "batches": batches}
-    return parity, {name: _ends(function) for name, function in exported.signatures.items()}
+    return {"max_difference": worst, "tolerance": tolerance, "examples": count, "batches": batches}
 
 
 def _ends(function: Any) -> dict[str, Any]:
