@@ -102,22 +102,21 @@ def _metrics(facts: Mapping[str, Any]) -> str:
     if not metrics:
         return ""
     text = "## Metrics\n\nOn the test split, which was neither trained on nor chosen by.\n\n"
-    if exported:
-        rows = [
-            (f"`{key}`", f"{number(value)}", f"{number(exported[key])}", f"{exported[key] - value:+.4g}")
-            for key, value in metrics.items()
-            if key in exported
-        ]
-        text += table(("metric", "as trained", "as exported", "change"), rows)
-    else:
-        text += table(("metric", "value"), [(f"`{key}`", f"{number(value)}") for key, value in metrics.items()])
+    columns = ("metric", "as trained", "as exported", "change") if exported else ("metric", "value")
+    rows: list[Sequence[str]] = []
+    for key, value in metrics.items():
+        if not exported:
+            rows.append((f"`{key}`", number(value)))
+        elif key in exported:
+            rows.append((f"`{key}`", number(value), number(exported[key]), f"{exported[key] - value:+.4g}"))
+    text += table(columns, rows)
     baselines = facts.get("baselines") or {}
     if baselines:
-        rows = [
+        reached = [
             (cell(name), ", ".join(f"`{key}` {number(value)}" for key, value in values.items()))
             for name, values in baselines.items()
         ]
-        text += "\n\nWhat simple methods reach on the same split:\n\n" + table(("baseline", "metrics"), rows)
+        text += "\n\nWhat simple methods reach on the same split:\n\n" + table(("baseline", "metrics"), reached)
     return text
 
 
