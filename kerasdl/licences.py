@@ -23,9 +23,11 @@ def data_licence(source: str) -> str:
     """Return the licence of data by their `Dataset.source`, or that it is unknown and where to look."""
     if source in SAMPLES:
         return SAMPLES[source]
-    word = source.removeprefix("tfds:").split("/")[0].split(":")[0]
-    if source.startswith("tfds:") or (word.isidentifier() and source != "arrays" and not os.path.exists(source)):
-        return f"{UNKNOWN}, https://www.tensorflow.org/datasets/catalog/{word}"
+    # As kerasdl.data.sources decides: a name with a version, or one that is no path.
+    bare = source.split(":")[0]
+    if source.startswith("tfds:") or (bare.isidentifier() and source != "arrays" and not os.path.exists(source)):
+        name = source.removeprefix("tfds:").split("/")[0].split(":")[0]
+        return f"{UNKNOWN}, https://www.tensorflow.org/datasets/catalog/{name}"
     return UNKNOWN
 
 

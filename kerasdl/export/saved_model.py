@@ -118,20 +118,11 @@ def export(
     try:
         saved = staging / "model"
         _write(predictor, saved)
-        exported = Exported(saved)
-        try:
-            parity = _prove(predictor, exported, examples, tolerance, count)
-        except ParityError as error:
-            where = first_difference(
-                predictor.model,
-                lambda: next(iter(predictor.trials(examples, tolerance=tolerance))),
-                exported=exported.variables,
-            )
-            raise ParityError(f"{error} {where}") from None
+        parity, signatures = _prove(predictor, saved, examples, tolerance, count)
         facts = {
             **(description or {}),
             **predictor.description(),
-            "signatures": {name: _ends(function) for name, function in exported.signatures.items()},
+            "signatures": signatures,
             "parity": parity,
             "files_sha256": file_hashes(saved),
         }
@@ -186,7 +177,24 @@ def _write(predictor: Predictor, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _prove(predictor: Predictor, exported: Exported, examples: Any, tolerance: float, count: int) -> dict[str, Any]:
+def _prove(
+    predictor: Predictor, folder: Path, examples: Any, tolerance: float, count: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compare what was written with the live model; return the facts of it, and the signatures' inputs and outputs."""
+    exported = Exported(folder)
+    try:
+        parity = _compare(predictor, exported, examples, tolerance, count)
+    except ParityError as error:
+        where = first_difference(
+            predictor.model,
+            lambda: next(iter(predictor.trials(examples, tolerance=tolerance))),
+            exported=exported.variables,
+        )
+        raise ParityError(f"{error} {where}") from None
+    return parity, {name: _ends(function) for name, function in exported.signatures.items()}
+
+
+def _compare(predictor: Predictor, exported: Exported, examples: Any, tolerance: float, count: int) -> dict[str, Any]:
     worst, batches = 0.0, []
     for trial in predictor.trials(examples, tolerance=tolerance):
         size = len(next(iter(trial.expected.values())))
