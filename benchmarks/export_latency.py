@@ -7,8 +7,8 @@ Six models as their recipes build them, trained for one epoch, exported and load
 `tf.saved_model.load` gives, called with a tensor that is ready, its outputs left as tensors; `.predict` gets raw input
 (pixels, a text, values) and returns NumPy arrays and labels as str; `keras.Model.predict` gets what the live model
 takes, one batch of one. The three take turns call by call and medians count, so that other work on the machine falls on
-all of them. "load" is `load_exported` with its check of the hashes, in a fresh process after TensorFlow is imported; that
-takes "import". Medians of three.
+all of them. "load" is `load_exported` with its check of the hashes, in a fresh process after "import", which is that of
+TensorFlow; medians of three.
 """
 
 from __future__ import annotations
