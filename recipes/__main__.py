@@ -104,6 +104,8 @@ def option_names() -> list[str]:
         {
             "top",
             "output",
+            "format",
+            "quantization",
             *SEARCH_OPTIONS,
             *(name for recipe in recipes for name in inspect.signature(recipe.train).parameters),
         }
