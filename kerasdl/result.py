@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasdl import run_directory
+from kerasdl import licences, run_directory
 from kerasdl import task as tasks
 from kerasdl.errors import InputError
 
@@ -244,6 +244,14 @@ class Result:
                 "baselines": self.baselines,
                 "config": self.config,
                 "data_fingerprint": self.dataset.fingerprint,
+                "data": {
+                    "name": self.dataset.name,
+                    "splits": self.dataset.counts,
+                    "summary": self.dataset.describe(),
+                    "licence": licences.data_licence(self.dataset.source),
+                },
+                "weights_licence": licences.weights_licence(self.config),
+                "diagnosis": [finding.as_dict() for finding in self.diagnosis],
             },
         )
 

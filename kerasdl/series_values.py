@@ -96,6 +96,11 @@ def clean(
         InputError: For infinite values and values that float32 cannot hold; for missing values that are refused, or of
             a channel that has no other; for a series without a value.
     """
+    with np.errstate(over="ignore"):
+        series = values.astype(np.float32)
+    # Nearly all are like this, and what answers one series at a time is not to look at it four times.
+    if series.size and np.isfinite(series).all():
+        return series
     gaps = np.isnan(values)
     if gaps.any():
         length = len(values) - int(np.argmin(gaps.all(axis=1)[::-1])) if not gaps.all() else 0
@@ -166,6 +171,8 @@ def padded(series: Any, length: int | None = None) -> np.ndarray:
     longest = max(map(len, series)) if length is None else length
     if isinstance(series, np.ndarray) and series.ndim == 3 and series.shape[1] == longest:
         return np.asarray(series, np.float32)
+    if len(series) == 1 and len(series[0]) == longest:
+        return np.asarray(series[0], np.float32)[np.newaxis]
     batch = np.full((len(series), longest, series[0].shape[1]), np.nan, np.float32)
     for row, one in enumerate(series):
         batch[row, : len(one)] = one

@@ -29,14 +29,6 @@ RECIPES = (
     "forecasting",
     "sequence_classification",
 )
-# What an export has been tried on, and which of its numbers were compared, by the kind of its inputs.
-TRIED = {
-    "images": ("images", "scores"),
-    "text": ("texts", "scores"),
-    "prompt": ("documents", "losses"),
-    "series": ("series", "scores"),
-    "forecast": ("windows", "forecasts"),
-}
 EXPORT = Annotated[str | None, Parameter(help="Folder of the exported model; by default saved_models/NAME.")]
 NO_EXPORT = Annotated[bool, Parameter(help="Train without exporting.")]
 
@@ -91,6 +83,8 @@ def option_names() -> list[str]:
         {
             "top",
             "output",
+            "format",
+            "quantization",
             *SEARCH_OPTIONS,
             *IMPROVE_OPTIONS,
             *(name for recipe in recipes for name in inspect.signature(recipe.train).parameters),
@@ -127,8 +121,8 @@ def make_app() -> App:
         improve.command(improve_command(name), name=name)
     improve.default(unknown_recipe)
     app.command(improve)
-    for command in (commands.predict, commands.report, commands.diagnose, commands.rerun, commands.compare):
-        app.command(command)
+    for name in ("predict", "export", "report", "diagnose", "rerun", "compare"):
+        app.command(getattr(commands, name))
     return app
 
 
@@ -172,14 +166,7 @@ def run_training(recipe: ModuleType, data: str, export: str | None, keywords: di
     result = recipe.train(data, **keywords)
     if export is None:
         return
-    version = result.export(export)
-    description = kerasdl.export.read_description(version)
-    what, numbers = TRIED[description["inputs"]]
-    parity = description["parity"]
-    print(
-        f"Export: {version} (verified: reloaded, {parity['examples']} test {what}, {numbers} differ by at most "
-        f"{parity['max_difference']:.1e} from the trained model)"
-    )
+    print(commands.export_line(result.export(export)))
 
 
 def unknown_recipe(recipe: str = "", /, *words: str) -> None:

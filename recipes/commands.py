@@ -18,6 +18,14 @@ from recipes.typed import NUMBERS
 
 # Characters of a text that are repeated before its answer.
 LONGEST_SHOWN = 60
+# What an export has been tried on, and which of its numbers were compared, by the kind of its inputs.
+TRIED = {
+    "images": ("images", "scores"),
+    "text": ("texts", "scores"),
+    "prompt": ("documents", "losses"),
+    "series": ("series", "scores"),
+    "forecast": ("windows", "forecasts"),
+}
 
 
 def start_keras() -> None:
@@ -136,6 +144,37 @@ def forecast_lines(outputs: Mapping[str, Any], targets: Sequence[str]) -> list[s
 def best_classes(class_names: Sequence[str], scores: Any, top: int) -> str:
     """Return the `top` classes with the highest scores, the highest first."""
     return ", ".join(f"{class_names[index]} {scores[index]:.4f}" for index in scores.argsort()[::-1][:top])
+
+
+def export(
+    directory: str, path: str | None = None, /, *, format: str | None = None, quantization: str | None = None
+) -> None:
+    """Export the model of a finished run, and prove that what was written answers as it does.
+
+    Args:
+        directory: The run's folder, such as runs/digits.
+        path: Folder of the exported model; by default saved_models/NAME.
+        format: saved_model (the default), litert, onnx or keras.
+        quantization: Of litert: dynamic or int8.
+    """
+    check_run(directory)
+    target = path or str(Path("saved_models") / Path(directory).resolve().name)
+    kerasdl.checks.folder("path", target)
+    given = {"format": format, "quantization": quantization}
+    start_keras()
+    result = kerasdl.Result.load(directory)
+    print(export_line(result.export(target, **{name: value for name, value in given.items() if value is not None})))
+
+
+def export_line(version: Path) -> str:
+    """Return what was written and what was proven of it, on one line."""
+    description = kerasdl.export.read_description(version)
+    what, numbers = TRIED[description["inputs"]]
+    parity = description["parity"]
+    return (
+        f"Export: {version} (verified: reloaded, {parity['examples']} test {what}, {numbers} differ by at most "
+        f"{parity['max_difference']:.1e} from the trained model)"
+    )
 
 
 def report(directory: str, /, *, output: str | None = None) -> None:

@@ -19,6 +19,8 @@ def run_by_length(sizes: Sequence[int], *, most: int, on_batch: Callable[[list[i
         most: Of a batch, padding counted: one example of any size is a batch by itself.
         on_batch: Outputs for the examples at some indices.
     """
+    if len(sizes) == 1:
+        return on_batch([0])
     # Together with others of its length an example needs little padding, and a long one makes none slow.
     order = np.argsort(sizes, kind="stable")
     rows: dict[str, list[np.ndarray]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,15 +11,19 @@ from typing import Any
 import numpy as np
 
 from kerasdl.errors import InputError, check_choice
+from kerasdl.export.hashes import check_files
 from kerasdl.export.outputs import DEFAULTS, Outputs
 from kerasdl.export.raw_images import predict_raw_images
 from kerasdl.export.raw_series import predict_raw_series
 from kerasdl.export.raw_texts import as_texts, predict_raw_texts
 from kerasdl.export.raw_windows import predict_raw_windows
+from kerasdl.export.signature import Signature
 from kerasdl.forecast_layout import ForecastLayout
 
 # TensorFlow Serving leaves files in assets.extra alone.
 DESCRIPTION = Path("assets.extra") / "kerasdl.json"
+# In bytes; a description of ten thousand classes has a tenth of it.
+LARGEST_DESCRIPTION = 16_000_000
 
 
 def versions_in(path: Path) -> list[int]:
@@ -51,6 +56,12 @@ class Exported:
                 mend="Export it again.",
             ) from error
         self.signatures: dict[str, Any] = dict(self._model.signatures)
+        self._prepared: dict[str, Signature] = {}
+
+    @property
+    def variables(self) -> tuple[Any, ...]:
+        """The weights, in the order of the model's that was exported."""
+        return tuple(getattr(self._model, "variables", ()))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -72,20 +83,13 @@ class Exported:
 
         Returns:
             The outputs as NumPy arrays, text as str.
-        """
-        import tensorflow as tf
 
-        function = self.signatures[signature]
-        specifications = function.structured_input_signature[1]
-        if not isinstance(batch, Mapping):
-            (name,) = specifications
-            batch = {name: batch}
-        inputs = {name: tf.constant(value, specifications[name].dtype) for name, value in batch.items()}
-        outputs = {key: value.numpy() for key, value in function(**inputs).items()}
-        return {
-            key: np.array([text.decode() for text in value], dtype=object) if value.dtype == object else value
-            for key, value in outputs.items()
-        }
+        Raises:
+            InputError: For inputs of other names or shapes.
+        """
+        if signature not in self._prepared:
+            self._prepared[signature] = Signature(signature, self.signatures[signature])
+        return self._prepared[signature](batch)
 
     def predict(self, raw: Any) -> Outputs:
         """Predict on raw inputs.
@@ -105,8 +109,7 @@ class Exported:
         if self.description.get("inputs") == "text":
             return predict_raw_texts(raw, on_texts=lambda batch: self.run("serving_default", batch))
         if self.description.get("inputs") == "forecast":
-            layout = ForecastLayout.from_dict(self.description["layout"])
-            return predict_raw_windows(raw, layout, on_windows=lambda batch: self.run("serving_default", batch))
+            return predict_raw_windows(raw, self._layout, on_windows=lambda batch: self.run("serving_default", batch))
         if self.description.get("inputs") == "series":
             return predict_raw_series(
                 raw,
@@ -120,6 +123,10 @@ class Exported:
             on_pixels=lambda batch: self.run("serving_default", batch),
             on_encoded=lambda batch: self.run("encoded", batch),
         )
+
+    @functools.cached_property
+    def _layout(self) -> ForecastLayout:
+        return ForecastLayout.from_dict(self.description["layout"])
 
     def generate(self, prompt: str | Sequence[str], **options: Any) -> Any:
         """Go on with texts, if the model is a language model.
@@ -153,15 +160,28 @@ def read_description(folder: Path) -> dict[str, Any]:
         InputError: When its description is damaged.
     """
     description = folder / DESCRIPTION
+    if not description.exists() and not description.is_symlink():
+        return {}
     try:
-        return json.loads(description.read_text("utf-8")) if description.exists() else {}
-    except (OSError, ValueError) as error:
+        return _read_description(description)
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             str(description),
             received=f"a damaged description ({type(error).__name__})",
             expected="the file as `export` wrote it",
             mend="Export it again.",
         ) from error
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    if not path.is_file() or path.is_symlink() or path.parent.is_symlink():
+        raise ValueError("no file")
+    if path.stat().st_size > LARGEST_DESCRIPTION:
+        raise ValueError("too large")
+    facts = json.loads(path.read_text("utf-8"))
+    if not isinstance(facts, dict):
+        raise ValueError("no mapping")
+    return facts
 
 
 def find_exported(path: str | Path) -> Path:
@@ -184,22 +204,31 @@ def find_exported(path: str | Path) -> Path:
     return path / str(versions[-1])
 
 
-def load_exported(path: str | Path) -> Exported:
+def load_exported(path: str | Path, *, verify: bool = True) -> Exported:
     """Load an exported model for prediction.
 
-    A SavedModel is a program: load only what you or somebody you trust exported.
+    A SavedModel is a program: it runs with your rights, and one can write files when it is asked for an answer. Load
+    only what you or somebody you trust exported. Before TensorFlow reads anything, the files are compared with the
+    SHA-256 that `export` recorded: they came whole, and are those that were proven. That does not say who made them.
 
     Args:
         path: "saved_models/digits" (its highest version) or "saved_models/digits/1".
+        verify: Whether to compare the hashes, about a second a gigabyte; that no file lacks, is added, or leads out of
+            the folder is checked in any case.
 
     Returns:
         An object with `.predict(raw)`.
 
     Raises:
-        InputError: When nothing was exported there or it is damaged.
+        InputError: When nothing was exported there, or it is damaged or changed.
+
+    Warns:
+        UserWarning: For a SavedModel that `export` did not write, of which nothing can be checked.
 
     Example:
         >>> load_exported("saved_models/digits").predict("photo.png")["label"]
         array(['7'], dtype=object)
     """
-    return Exported(find_exported(path))
+    folder = find_exported(path)
+    check_files(folder, read_description(folder), verify=verify)
+    return Exported(folder)

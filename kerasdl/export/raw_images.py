@@ -39,11 +39,19 @@ def predict_raw_images(
     Raises:
         InputError: For anything that is not an image the model can take.
     """
+    if (
+        isinstance(raw, np.ndarray)
+        and raw.dtype == np.uint8
+        and raw.ndim == 3
+        and raw.shape[2] == channels
+        and raw.size
+    ):
+        return on_pixels(raw[np.newaxis])  # one image, nothing to decide: the shortest way
     items = list(raw) if isinstance(raw, (list, tuple)) else [raw]
     if not items:
         raise InputError("raw", received="no images", expected="at least one", mend="Pass an array or a path.")
     rows = [row for item in items for row in _predict_item(item, channels, on_pixels, on_encoded)]
-    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    return rows[0] if len(rows) == 1 else {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
 
 def _predict_item(

@@ -47,7 +47,8 @@ def predict_raw_windows(
         batch = {name: values[begin : begin + BATCH_SIZE] for name, values in windows.items()}
         for name, values in on_windows(batch).items():
             rows.setdefault(name, []).append(values)
-    return {**told, **{name: np.concatenate(values) for name, values in rows.items()}}
+    outputs = {name: values[0] if len(values) == 1 else np.concatenate(values) for name, values in rows.items()}
+    return {**told, **outputs}
 
 
 def as_windows(raw: Any, layout: ForecastLayout) -> tuple[dict[str, Any], Outputs]:

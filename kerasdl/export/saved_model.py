@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -18,6 +17,9 @@ import numpy as np
 
 from kerasdl.checks import folder
 from kerasdl.errors import InputError
+from kerasdl.export.card import model_card
+from kerasdl.export.first_difference import first_difference
+from kerasdl.export.hashes import CARD_FILE, file_hashes
 from kerasdl.export.loading import DESCRIPTION, Exported, versions_in
 from kerasdl.export.outputs import Outputs
 
@@ -68,7 +70,7 @@ class Predictor(Protocol):
 
 
 class ParityError(RuntimeError):
-    """The reloaded SavedModel does not answer as the live model does; nothing was exported."""
+    """The reloaded SavedModel does not answer as the live model does, and where it begins; nothing was exported."""
 
 
 def export(
@@ -116,16 +118,18 @@ def export(
     try:
         saved = staging / "model"
         _write(predictor, saved)
-        parity = _prove(predictor, saved, examples, tolerance, count)
+        parity, signatures = _prove(predictor, saved, examples, tolerance, count)
         facts = {
             **(description or {}),
             **predictor.description(),
+            "signatures": signatures,
             "parity": parity,
-            "files_sha256": _hashes(saved),
+            "files_sha256": file_hashes(saved),
         }
         extra = saved / DESCRIPTION
         extra.parent.mkdir(exist_ok=True)
         extra.write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+        (saved / CARD_FILE).write_text(model_card(facts, name=path.absolute().name), encoding="utf-8")
         return _publish(saved, path)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -173,8 +177,24 @@ def _write(predictor: Predictor, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float, count: int) -> dict[str, Any]:
+def _prove(
+    predictor: Predictor, folder: Path, examples: Any, tolerance: float, count: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compare what was written with the live model; return the facts of it, and the signatures' inputs and outputs."""
     exported = Exported(folder)
+    try:
+        parity = _compare(predictor, exported, examples, tolerance, count)
+    except ParityError as error:
+        where = first_difference(
+            predictor.model,
+            lambda: next(iter(predictor.trials(examples, tolerance=tolerance))),
+            exported=exported.variables,
+        )
+        raise ParityError(f"{error} {where}") from None
+    return parity, {name: _ends(function) for name, function in exported.signatures.items()}
+
+
+def _compare(predictor: Predictor, exported: Exported, examples: Any, tolerance: float, count: int) -> dict[str, Any]:
     worst, batches = 0.0, []
     for trial in predictor.trials(examples, tolerance=tolerance):
         size = len(next(iter(trial.expected.values())))
@@ -194,9 +214,13 @@ def _prove(predictor: Predictor, folder: Path, examples: Any, tolerance: float, 
     return {"max_difference": worst, "tolerance": tolerance, "examples": count, "batches": batches}
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+def _ends(function: Any) -> dict[str, Any]:
+    """Return type and shape of what goes into a signature and comes out, by name, JSON-able."""
+    ends = {"inputs": function.structured_input_signature[1], "outputs": function.structured_outputs}
+    return {
+        end: {name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()} for name, spec in specs.items()}
+        for end, specs in ends.items()
+    }
 
 
 def _publish(saved: Path, path: Path) -> Path:

@@ -180,7 +180,7 @@ def test_a_damaged_export_is_refused(exported: Path, tmp_path: Path, file: str) 
     shutil.copytree(exported, copy)
     content = (copy / file).read_bytes()
     (copy / file).write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match="cannot load|damaged description"):
+    with pytest.raises(InputError, match="other content|damaged description"):
         load_exported(copy)
 
 
@@ -191,5 +191,15 @@ def test_a_flipped_bit_in_the_weights_is_refused(exported: Path, tmp_path: Path)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="variables.data-00000-of-00001 with other content"):
         load_exported(copy)
+
+
+@pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
+def test_what_tensorflow_cannot_load_is_refused(exported: Path, tmp_path: Path, file: str) -> None:
+    copy = tmp_path / "1"
+    shutil.copytree(exported, copy)
+    content = (copy / file).read_bytes()
+    (copy / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="cannot load"):
+        load_exported(copy, verify=False)

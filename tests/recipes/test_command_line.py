@@ -47,6 +47,32 @@ def test_training_says_what_it_does_and_where_things_are(job):
     assert [path.name for path in (folder / "saved_models" / "digits").iterdir()] == ["1"]
 
 
+def test_a_finished_run_is_exported(job):
+    folder, _ = job
+    done = kerasdl("export", "runs/digits", "exports/again", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Export: exports/again/1 (verified: reloaded, 64 test images, scores differ by")
+    card = (folder / "exports" / "again" / "1" / "README.md").read_text("utf-8")
+    assert card.startswith("# again\n")
+    assert "CC BY 4.0" in card
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["export", "no/such/run"], "no/such/run: received no finished run"),
+        (["export", "run", "file"], "path: received"),
+    ],
+)
+def test_what_cannot_be_exported_is_a_bad_input(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "result.json").write_text("{}")
+    (tmp_path / "file").write_text("")
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_predict_names_the_digit_of_a_png(job):
     from PIL import Image
 

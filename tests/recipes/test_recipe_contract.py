@@ -12,6 +12,7 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+import serving
 
 import kerasdl
 from recipes import (
@@ -246,7 +247,9 @@ def test_the_test_split_is_never_touched_in_training(case):
 
 def test_the_export_is_the_trained_model(case, tmp_path):
     chosen, result = case
-    exported = kerasdl.export.load_exported(result.export(tmp_path / "model"))
+    version = result.export(tmp_path / "model")
+    exported = kerasdl.export.load_exported(version)
+    serving.check(version)
     if chosen.kind == "forecasting":
         raw = chosen.data()
     elif chosen.kind == "language":
