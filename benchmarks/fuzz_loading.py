@@ -323,7 +323,6 @@ def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras  # noqa: F401 - the processes inherit what is imported here
 
-    import kerasdl.layers
     import recipes.image_classification  # noqa: F401
 
     begun = time.monotonic()

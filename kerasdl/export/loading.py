@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from kerasdl.export.raw_series import predict_raw_series
 from kerasdl.export.raw_texts import as_texts, predict_raw_texts
 from kerasdl.export.raw_windows import predict_raw_windows
 from kerasdl.forecast_layout import ForecastLayout
+from kerasdl.safe_loading import LARGEST_JSON, read_json
 
 # TensorFlow Serving leaves files in assets.extra alone.
 DESCRIPTION = Path("assets.extra") / "kerasdl.json"
@@ -154,11 +154,11 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     description = folder / DESCRIPTION
     try:
-        return json.loads(description.read_text("utf-8")) if description.exists() else {}
+        return read_json(description, largest=LARGEST_JSON) if description.exists() else {}
     except (OSError, ValueError) as error:
         raise InputError(
             str(description),
-            received=f"a damaged description ({type(error).__name__})",
+            received=f"a damaged description ({type(error).__name__}: {str(error)[:100]})",
             expected="the file as `export` wrote it",
             mend="Export it again.",
         ) from error

@@ -15,6 +15,9 @@ Whatever fails, fails as one :class:`kerasdl.InputError`.
 """
 
 from kerasdl.safe_loading.loading import load_keras
-from kerasdl.safe_loading.strict_json import read_json
+from kerasdl.safe_loading.strict_json import open_regular, read_json, read_regular
 
-__all__ = ["load_keras", "read_json"]
+# What a run or an export says of itself; vocabularies are in it.
+LARGEST_JSON = 1 << 26
+
+__all__ = ["LARGEST_JSON", "load_keras", "open_regular", "read_json", "read_regular"]

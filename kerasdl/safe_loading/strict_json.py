@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 LARGEST, DEEPEST = 1 << 23, 100
 
 
+@contextlib.contextmanager
+def open_regular(path: str | os.PathLike[str]) -> Iterator[io.BufferedReader]:
+    """Open a file that is one: no link, no pipe that blocks for ever, no device without end.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        OSError: When it cannot be read.
+        ValueError: When it is something else than a file.
+    """
+    if Path(path).is_symlink():
+        raise ValueError(f"{Path(path).name} is a link")
+    # All three are missing somewhere: the first two on Windows, which has no such pipes, the last elsewhere.
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, os.O_RDONLY | flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError(f"{Path(path).name} is no regular file")
+        yield file
+
+
 def read_regular(path: str | os.PathLike[str], largest: int) -> bytes:
-    """Return the content of a file that is one: no link, no pipe that blocks for ever, no device without end.
+    """Return the content of a regular file, see :func:`open_regular`.
 
     Args:
         path: Of the file.
         largest: Bytes that it may have.
 
     Raises:
-        OSError: When it cannot be read, or is a link.
+        OSError: When it cannot be read.
         ValueError: When it is something else than a file, or larger.
     """
-    # Both flags are missing on Windows, which has neither such links nor such pipes in ordinary folders.
-    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    if Path(path).is_symlink():
-        raise ValueError("it is a link")
-    with open(os.open(path, os.O_RDONLY | flags), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError("it is no regular file")
-        if found.st_size > largest:
-            raise ValueError(f"it has {found.st_size} bytes, more than {largest}")
-        # One byte more than may be there shows a file that grows meanwhile.
-        content = file.read(found.st_size + 1)
-    if len(content) > found.st_size:
-        raise ValueError("it grows while it is read")
-    return content
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest:
+            raise ValueError(f"{Path(path).name} has {size} bytes, more than {largest}")
+        # A file that grows meanwhile is read as far as it was.
+        return file.read(size)
 
 
 def read_json(path: str | os.PathLike[str], *, largest: int = LARGEST) -> dict[str, Any]:
@@ -51,7 +66,7 @@ def read_json(path: str | os.PathLike[str], *, largest: int = LARGEST) -> dict[s
         OSError: When the file cannot be read.
         ValueError: When it is not as it may be.
     """
-    return parse_json(read_regular(path, largest), numbers="any")
+    return parse_json(read_regular(path, largest), numbers="any", largest=largest)
 
 
 def parse_json(content: bytes, *, numbers: str = "finite", largest: int = LARGEST) -> dict[str, Any]:

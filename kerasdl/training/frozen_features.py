@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from kerasdl.safe_loading.npz import read_npz
 from kerasdl.training.batches import Augment, Encode, Examples
 
 
@@ -89,12 +89,9 @@ def kept(path: Path | None, make: Callable[[], tuple[np.ndarray, np.ndarray]]) -
         make: What computes the arrays.
     """
     if path is not None and path.exists():
-        with (
-            contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile),
-            open(path, "rb") as content,
-            np.load(content, allow_pickle=False) as file,
-        ):
-            return file["features"], file["targets"]
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            arrays = read_npz(path)
+            return arrays["features"], arrays["targets"]
     features, targets = make()
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
