@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from kerasdl.errors import InputError
 from kerasdl.safe_loading.archive import CONFIG, METADATA, WEIGHTS, read_archive
-from kerasdl.safe_loading.hdf5 import read_hdf5
 from kerasdl.safe_loading.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -47,9 +46,7 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
     try:
         members = read_archive(path)
         parse_json(members[METADATA])
-        config = _checked(parse_json(members[CONFIG]))
-        groups, arrays = read_hdf5(members.pop(WEIGHTS))
-        return _build(config, groups, arrays)
+        return _build(parse_json(members[CONFIG]), members.pop(WEIGHTS))
     except Exception as error:  # Keras and its backends raise a dozen kinds for what they cannot build
         reason = " ".join(str(error).split())[:200]
         raise InputError(
@@ -62,18 +59,16 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
         ) from error
 
 
-def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
-    # Imports Keras, which `import kerasdl.safe_loading` must not.
-    from kerasdl.safe_loading.configuration import checked_config
-
-    return checked_config(config)
-
-
-def _build(config: Mapping[str, Any], groups: Sequence[str], arrays: Mapping[str, np.ndarray]) -> keras.Model:
+def _build(config: Mapping[str, Any], weights: bytes) -> keras.Model:
+    # Importing this module, as `import kerasdl` does in the end, costs neither Keras nor NumPy.
     import keras
 
     from kerasdl.safe_loading.budget import limited_weights
+    from kerasdl.safe_loading.configuration import checked_config
+    from kerasdl.safe_loading.hdf5 import read_hdf5
 
+    config = checked_config(config)
+    groups, arrays = read_hdf5(weights)
     # Keras reads only what is written here: no second reader can see something else in the file than the first did.
     with tempfile.TemporaryDirectory(prefix="kerasdl-") as folder:
         place = Path(folder)

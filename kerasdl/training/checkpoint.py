@@ -69,7 +69,7 @@ def read_newest(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
         try:
             arrays = read_npz(path)
             facts = parse_json(arrays.pop("facts").tobytes(), numbers="any", largest=_LARGEST_FACTS)
-            if not isinstance(facts["position"], int) or not isinstance(facts["callbacks"], list):
+            if not isinstance(facts["position"], int) or not isinstance(facts.get("callbacks", []), list):
                 raise ValueError("no position, or no state of callbacks")
             return arrays, facts
         except (OSError, ValueError, KeyError) as error:
