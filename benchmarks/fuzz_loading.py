@@ -225,14 +225,19 @@ def work(numbers: list[int], options: argparse.Namespace, root: Path, answers: C
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    watch = Watch(place, Path(fuzz_mutations.CANARY))
+    # What is kept beside a training is made again where it is damaged.
+    watch = Watch(place, Path(fuzz_mutations.CANARY), own=(place / "tmp", place / "file" / "1" / ".features"))
     for number in numbers:
         name, kind, rng = choose(number, options.seed, options.only)
         folder = place / "file"
         folder.mkdir()
-        path = make(name, kind, rng, root / "sources", folder)
         answers.send((number, name, kind))
-        answers.send(judge(name, kind, path, watch, options.naive))
+        try:
+            path = make(name, kind, rng, root / "sources", folder)
+        except Exception as error:
+            answers.send(("not made", f"{type(error).__name__}: {error}", 0))
+        else:
+            answers.send(judge(name, kind, path, watch, options.naive))
         shutil.rmtree(folder)
 
 
@@ -266,7 +271,7 @@ class Campaign:
             while left:
                 number, name, kind = answers.recv()
                 left.remove(number)
-                if not answers.poll(SECONDS):
+                if not answers.poll(SECONDS):  # the end of the other side counts as an answer
                     process.kill()
                     self._note(number, name, kind, "hang", f"more than {SECONDS} seconds", 0)
                     break
@@ -291,7 +296,7 @@ class Campaign:
 
     def report(self) -> str:
         """Return the table."""
-        outcomes = ("refused", "loaded", "other error", "crash", "hang", "FAILURE")
+        outcomes = ("refused", "loaded", "other error", "crash", "hang", "not made", "FAILURE")
         rows = [f"| {'change':<22} | " + " | ".join(outcomes) + " | peak MiB |", "|---" * (len(outcomes) + 2) + "|"]
         for name in [name for name in CHANGES if name in self.table]:
             cells = [f"{self.table[name][outcome]:>{len(outcome)}}" for outcome in outcomes]

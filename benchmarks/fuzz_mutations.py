@@ -6,14 +6,13 @@ file, of its zip and of its JSON; those of its weights are in `fuzz_weights.py`.
 
 from __future__ import annotations
 
-import getpass
 import io
 import json
+import os
 import struct
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ Generator = np.random.Generator
 Mutation = Callable[[bytes, Generator], bytes]
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 # A folder outside that crafted files point to; nothing may ever touch it.
-CANARY = str(Path(tempfile.gettempdir()) / f"kerasdl-canary-{getpass.getuser()}")
+CANARY = os.environ.setdefault("FUZZ_CANARY", f"{tempfile.gettempdir()}/kerasdl-canary-{os.getpid()}")
 
 NUMBERS = (0, -1, 1, 2, 2**15, 10**6, 10**9, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 10**30, -(2**31), 0.5, 1e308, -1e-308)
 NASTY: tuple[Any, ...] = (

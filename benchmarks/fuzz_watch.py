@@ -26,11 +26,12 @@ class Watch:
     Args:
         work: Where the loader works: its files, its home, its temporary folder.
         canary: What nothing may touch.
+        own: How the paths begin that may be written; what is in the first is gone in the end.
     """
 
-    def __init__(self, work: Path, canary: Path):
-        self.work, self.canary = work, canary
-        self.temporary = work / "tmp"
+    def __init__(self, work: Path, canary: Path, own: tuple[Path, ...]):
+        self.work, self.canary, self.own = work, canary, tuple(map(str, own))
+        self.temporary = own[0]
         self._events: list[str] = []
         self._on = False
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -46,14 +47,14 @@ class Watch:
             writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
             if writes and isinstance(path, (str, bytes)) and not self._is_own(os.fsdecode(path)):
                 self._events.append(f"open for writing: {os.fsdecode(path)}")
-        elif event in EVENTS:
+        elif event in EVENTS and not (event == "os.mkdir" and os.path.isdir(arguments[0])):
             path = next((str(item) for item in arguments if isinstance(item, (str, os.PathLike))), "")
             if not (event.startswith(("os.r", "os.mkdir", "shutil.rmtree", "os.chmod")) and self._is_own(path)):
                 self._events.append(f"{event} {path}")
 
     def _is_own(self, path: str) -> bool:
         # Python's removal of folders names what is in them without their path.
-        return path == os.devnull or "/" not in path or os.path.abspath(path).startswith(f"{self.temporary}{os.sep}")
+        return path == os.devnull or "/" not in path or os.path.abspath(path).startswith(self.own)
 
     def _listing(self) -> set[str]:
         return {str(path) for path in [*self.work.iterdir(), *self.work.glob("home/*"), *self.temporary.iterdir()]}

@@ -58,7 +58,7 @@ def _drop(file: h5py.File, path: str, _: np.random.Generator) -> None:
 
 
 def _extra(file: h5py.File, path: str, rng: np.random.Generator) -> None:
-    file[path].parent[rng.choice(["1", "7", "x"])] = np.zeros(3, "float32")
+    file[path].parent[f"{len(file[path].parent)}{rng.choice(['', 'x'])}"] = np.zeros(3, "float32")
 
 
 CRAFTED: dict[str, Change] = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasdl.configuration import differences, jsonable, write_json, write_text
 from kerasdl.errors import InputError
-from kerasdl.safe_loading import LARGEST_JSON, load_keras, open_regular, read_json, read_regular
+from kerasdl.safe_loading import LARGEST_FILE, LARGEST_JSON, load_keras, open_regular, read_json, read_regular
 
 if TYPE_CHECKING:
     import keras
@@ -149,8 +149,10 @@ def unseal(directory: Path) -> tuple[keras.Model, dict[str, Any], dict[str, list
         if not isinstance(facts[name], kind):
             raise TypeError(f"{name} in {RESULT_FILE} is {type(facts[name]).__name__}")
     # Not whatever is named there: a name may lead out of the folder.
-    for name in SEALED_FILES:
-        if _sha256(directory / name) != facts["files_sha256"][name]:
+    if sorted(facts["files_sha256"]) != sorted(SEALED_FILES):
+        raise ValueError(f"{RESULT_FILE} names other files than {', '.join(SEALED_FILES)}")
+    for name, digest in facts["files_sha256"].items():
+        if _sha256(directory / name) != digest:
             raise ValueError(f"{name} has changed since it was written")
     config = read_json(directory / CONFIG_FILE, largest=LARGEST_JSON)
     history = _history_from_csv(read_regular(directory / HISTORY_FILE, LARGEST_JSON).decode("utf-8"))
@@ -176,7 +178,7 @@ def refusing_damage(directory: Path) -> Iterator[None]:
 
 
 def _sha256(path: Path) -> str:
-    with open_regular(path) as file:
+    with open_regular(path, LARGEST_FILE) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

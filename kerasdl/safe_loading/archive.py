@@ -8,7 +8,7 @@ import stat
 import struct
 import zipfile
 
-from kerasdl.safe_loading.strict_json import read_regular
+from kerasdl.safe_loading.strict_json import open_regular
 
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 LARGEST_FILE = 1 << 33
@@ -26,21 +26,22 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
         OSError: When the file cannot be read.
         ValueError: When it is damaged or holds anything else.
     """
-    content = read_regular(path, LARGEST_FILE)
     try:
-        return _read(content)
+        with open_regular(path, LARGEST_FILE) as file:
+            return _read(file)
     # What Python's zip reader raises on damaged archives; NotImplementedError is for what it does not know.
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, struct.error, KeyError) as error:
         raise ValueError(f"a damaged archive ({error})") from error
 
 
-def _read(content: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+def _read(file: io.BufferedReader) -> dict[str, bytes]:
+    size, begin = os.fstat(file.fileno()).st_size, file.read(4)
+    with zipfile.ZipFile(file) as archive:
         entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
         names = sorted(entry.filename for entry in entries)
         if names != sorted((METADATA, CONFIG, WEIGHTS)):
             raise ValueError(f"the archive holds {', '.join(map(repr, names[:5]))[:150] or 'nothing'}")
-        if archive.comment or not content.startswith(b"PK\x03\x04") or entries[0].header_offset:
+        if archive.comment or begin != b"PK\x03\x04" or entries[0].header_offset:
             raise ValueError("the archive has something in front of it or behind it")
         place = 0
         for entry in entries:
@@ -50,6 +51,6 @@ def _read(content: bytes) -> dict[str, bytes]:
             if entry.file_size != entry.compress_size or entry.header_offset < place:
                 raise ValueError(f"{entry.filename} in the archive is not as large as it says, or over another member")
             place = entry.header_offset + entry.file_size
-        if place > len(content):
+        if place > size:
             raise ValueError("the archive claims to hold more than it does")
         return {entry.filename: archive.read(entry) for entry in entries}

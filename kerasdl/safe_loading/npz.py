@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kerasdl.safe_loading.archive import LARGEST_FILE
 from kerasdl.safe_loading.strict_json import open_regular
 
 
@@ -28,7 +29,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         OSError: When it cannot be read.
         ValueError: When it is damaged, compressed, or holds anything else than plain arrays.
     """
-    with open_regular(path) as file, _as_value_error(), zipfile.ZipFile(file) as archive:
+    with open_regular(path, LARGEST_FILE) as file, _as_value_error(), zipfile.ZipFile(file) as archive:
         entries, size = archive.infolist(), os.fstat(file.fileno()).st_size
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise ValueError("arrays that are compressed")

@@ -16,23 +16,27 @@ LARGEST, DEEPEST = 1 << 23, 100
 
 
 @contextlib.contextmanager
-def open_regular(path: str | os.PathLike[str]) -> Iterator[io.BufferedReader]:
+def open_regular(path: str | os.PathLike[str], largest: int) -> Iterator[io.BufferedReader]:
     """Open a file that is one: no link, no pipe that blocks for ever, no device without end.
 
     Args:
         path: Of the file.
+        largest: Bytes that it may have; a terabyte of zeros takes no room on a disk.
 
     Raises:
         OSError: When it cannot be read.
-        ValueError: When it is something else than a file.
+        ValueError: When it is something else than a file, or larger.
     """
     if Path(path).is_symlink():
         raise ValueError(f"{Path(path).name} is a link")
     # All three are missing somewhere: the first two on Windows, which has no such pipes, the last elsewhere.
     flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with open(os.open(path, os.O_RDONLY | flags), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
             raise ValueError(f"{Path(path).name} is no regular file")
+        if found.st_size > largest:
+            raise ValueError(f"{Path(path).name} has {found.st_size} bytes, more than {largest}")
         yield file
 
 
@@ -47,12 +51,9 @@ def read_regular(path: str | os.PathLike[str], largest: int) -> bytes:
         OSError: When it cannot be read.
         ValueError: When it is something else than a file, or larger.
     """
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > largest:
-            raise ValueError(f"{Path(path).name} has {size} bytes, more than {largest}")
-        # A file that grows meanwhile is read as far as it was.
-        return file.read(size)
+    with open_regular(path, largest) as file:
+        # A file that grows meanwhile is read as far as it may.
+        return file.read(largest)
 
 
 def read_json(path: str | os.PathLike[str], *, largest: int = LARGEST) -> dict[str, Any]:
