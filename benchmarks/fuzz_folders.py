@@ -97,23 +97,31 @@ def _npy(shape: tuple[int, ...], dtype: str, content: bytes) -> bytes:
 def arrays(folder: Path, rng: Generator) -> None:
     """Make an archive of arrays a bomb, a pickle, or one that lies about its members."""
     path = folder / _choose([name for name in _files(folder) if name.endswith(".npz")], rng)
+    arrays_of(path, rng, _choose(list(ARRAYS), rng))
+
+
+ARRAYS = ("huge shape", "pickle", "compressed", "header", "empty", "other name", "bytes", "missing")
+
+
+def arrays_of(path: Path, rng: Generator, kind: str) -> None:
+    """Do so with one file, in one of the ways of `ARRAYS`; the first four leave nothing that may be read."""
     with zipfile.ZipFile(path) as archive:
         found = {name: archive.read(name) for name in archive.namelist()}
-    name, kind = _choose(list(found), rng), int(rng.integers(0, 8))
+    name = _choose(list(found), rng)
     compression = zipfile.ZIP_STORED
-    if kind == 0:
+    if kind == "huge shape":
         found[name] = _npy((10**11,), "<f4", b"")
-    elif kind == 1:
+    elif kind == "pickle":
         found[name] = _npy((1,), "|O", b"cos\nsystem\n(S'touch %s/written'\ntR." % CANARY.encode())
-    elif kind == 2:
+    elif kind == "compressed":
         found[name], compression = _npy((1 << 26,), "|u1", bytes(1 << 26)), zipfile.ZIP_DEFLATED
-    elif kind == 3:
+    elif kind == "other name":
         found["../escaped.npy"] = found[name]
-    elif kind == 4:
+    elif kind == "bytes":
         found[name] = any_raw(found[name], rng)
-    elif kind == 5:
+    elif kind == "missing":
         del found[name]
-    elif kind == 6:
+    elif kind == "empty":
         found[name] = _npy((2**40, 0), "<f4", b"")
     else:
         found[name] = found[name].replace(b"'descr'", b"(" * 7, 1)

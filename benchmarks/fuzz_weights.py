@@ -80,7 +80,6 @@ CRAFTED: dict[str, Change] = {
     ),
     "no value": _replace(lambda group, name, *_: group.create_dataset(name, data=h5py.Empty("f4"))),
     "a type in place": _replace(lambda group, name, *_: group.__setitem__(name, np.dtype("f4"))),
-    "a group in place": _replace(lambda group, name, *_: group.create_group(name)),
     "a circle": _cycle,
     "an array twice": _twice,
 }
@@ -91,6 +90,7 @@ OTHER: dict[str, Change] = {
     ),
     "other type": _replace(lambda group, name, value, _: group.create_dataset(name, data=value.astype(">f8"))),
     "complex": _replace(lambda group, name, value, _: group.create_dataset(name, data=value.astype("c8"))),
+    "a group in place": _replace(lambda group, name, *_: group.create_group(name)),
     "missing": _drop,
     "one more": _extra,
 }

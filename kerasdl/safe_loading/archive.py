@@ -36,12 +36,15 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
 
 def _read(file: io.BufferedReader) -> dict[str, bytes]:
     size, begin = os.fstat(file.fileno()).st_size, file.read(4)
+    # Python looks for the end of the directory, 22 bytes, as far as 64 KiB before the end of the file.
+    file.seek(max(size - 22, 0))
+    end = file.read(4)
     with zipfile.ZipFile(file) as archive:
         entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
         names = sorted(entry.filename for entry in entries)
         if names != sorted((METADATA, CONFIG, WEIGHTS)):
             raise ValueError(f"the archive holds {', '.join(map(repr, names[:5]))[:150] or 'nothing'}")
-        if archive.comment or begin != b"PK\x03\x04" or entries[0].header_offset:
+        if (begin, end) != (b"PK\x03\x04", b"PK\x05\x06") or entries[0].header_offset:
             raise ValueError("the archive has something in front of it or behind it")
         place = 0
         for entry in entries:

@@ -48,6 +48,12 @@ _CORE_OPERATIONS = (
     "SliceUpdate",
     "StopGradient",
 )
+# Layers of pretrained networks, which Keras does not make public.
+_OF_NETWORKS = (
+    ("keras.src.applications.convnext", "LayerScale"),
+    ("keras.src.applications.convnext", "StochasticDepth"),
+    ("keras.src.applications.inception_resnet_v2", "CustomScaleLayer"),
+)
 # Data as configurations spell it, with what else may stand beside its value.
 _DATA = {
     "__keras_tensor__": {"shape", "dtype", "keras_history"},
@@ -69,7 +75,12 @@ _LAYER = _OBJECT | {"name", "inbound_nodes"}
 @functools.cache
 def allowed_objects() -> frozenset[tuple[str, str]]:
     """Return module and name of all objects of Keras that a configuration may name."""
-    found = {("keras", "DTypePolicy"), ("keras", "Sequential"), ("keras.src.models.functional", "Functional")}
+    found = {
+        ("keras", "DTypePolicy"),
+        ("keras", "Sequential"),
+        ("keras.src.models.functional", "Functional"),
+        *_OF_NETWORKS,
+    }
     found |= {
         ("keras.layers", name)
         for name, kind in vars(keras.layers).items()

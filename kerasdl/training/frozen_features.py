@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kerasdl.errors import InputError
 from kerasdl.safe_loading.npz import read_npz
 from kerasdl.training.batches import Augment, Encode, Examples
 
@@ -87,8 +88,13 @@ def kept(path: Path | None, make: Callable[[], tuple[np.ndarray, np.ndarray]]) -
     Args:
         path: The .npz file, written beside and renamed; a damaged one is made again. None keeps nothing.
         make: What computes the arrays.
+
+    Raises:
+        InputError: When there is a folder of that name.
     """
     if path is not None and path.exists():
+        if path.is_dir():
+            raise InputError(str(path), received="a folder", expected="a file of features", mend="Remove it.")
         with contextlib.suppress(OSError, ValueError, KeyError):
             arrays = read_npz(path)
             return arrays["features"], arrays["targets"]
