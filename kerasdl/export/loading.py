@@ -19,6 +19,8 @@ from kerasdl.safe_loading import LARGEST_JSON, read_json
 
 # TensorFlow Serving leaves files in assets.extra alone.
 DESCRIPTION = Path("assets.extra") / "kerasdl.json"
+# What is used of a description.
+_TYPES = {"class_names": list, "multi_label": bool, "inputs": str, "input_shape": list, "layout": dict, "missing": str}
 
 
 def versions_in(path: Path) -> list[int]:
@@ -154,8 +156,14 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     description = folder / DESCRIPTION
     try:
-        return read_json(description, largest=LARGEST_JSON) if description.exists() else {}
-    except (OSError, ValueError) as error:
+        if not description.exists():
+            return {}
+        found = read_json(description, largest=LARGEST_JSON)
+        for name in found.keys() & _TYPES.keys():
+            if not isinstance(found[name], _TYPES[name]):
+                raise TypeError(f"{name} is {type(found[name]).__name__}")
+        return found
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(
             str(description),
             received=f"a damaged description ({type(error).__name__}: {str(error)[:100]})",
