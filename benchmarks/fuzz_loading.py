@@ -37,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import fuzz_folders, fuzz_mutations, fuzz_objects, fuzz_weights
 from benchmarks.fuzz_watch import Watch
 
-SECONDS, MEMORY, LIMIT, PER_PROCESS = 60, 400 << 20, 6 << 30, 150
+SECONDS, MEMORY, LIMIT, PER_PROCESS = 60, 400 << 20, 6 << 30, 300
 MODELS = ("convnet", "lstm", "transformer", "text", "forecaster")
 RUNS, EXPORTS = ("run images", "run text"), ("export",)
 CHANGES: dict[str, tuple[tuple[str, ...], Any, bool, float]] = {}
@@ -254,6 +254,7 @@ class Campaign:
         """Load all files."""
         while numbers:
             numbers = self._batch(numbers[:PER_PROCESS]) + numbers[PER_PROCESS:]
+            print(f"{len(numbers)} to go, {len(self.failures)} failures", flush=True)
 
     def _batch(self, numbers: list[int]) -> list[int]:
         for name in ("tmp", "home", "file"):

@@ -112,7 +112,7 @@ def poisoned(text: bytes, name: str, wrapper: str, rng: np.random.Generator) -> 
         layers.append({**bad, "name": "a", "inbound_nodes": [{"args": ["touch"], "kwargs": {"inputs": CANARY}}]})
     elif kind == 2:
         paths = [path for path in places(found) if path and isinstance(at(found, path), dict)]
-        paths = [path for path in paths if "class_name" in at(found, path) and path[-1] != "compile_config"]
+        paths = [path for path in paths if "class_name" in at(found, path) and "compile_config" not in path]
         *path, key = paths[int(rng.integers(0, len(paths)))]
         kept = {
             mark: at(found, (*path, key))[mark] for mark in ("name", "inbound_nodes") if mark in at(found, (*path, key))
