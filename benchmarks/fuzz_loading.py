@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
 import json
 import multiprocessing
 import os
@@ -31,123 +30,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks import fuzz_folders, fuzz_mutations, fuzz_objects, fuzz_weights
+from benchmarks import fuzz_mutations, fuzz_objects, fuzz_weights
+from benchmarks.fuzz_changes import CHANGES, choose, make
+from benchmarks.fuzz_sources import load, make_folders, make_models
 from benchmarks.fuzz_watch import Watch
 
 SECONDS, MEMORY, LIMIT, PER_PROCESS = 60, 400 << 20, 6 << 30, 300
-MODELS = ("convnet", "lstm", "transformer", "text", "forecaster")
-RUNS, EXPORTS = ("run images", "run text"), ("export",)
-CHANGES: dict[str, tuple[tuple[str, ...], Any, bool, float]] = {}
-"""Under its name each change: what it changes, how, whether nothing of it may load, how often in comparison."""
-
-
-def _change(name: str, kinds: tuple[str, ...], mutate: Any, *, refuse: bool = False, weight: float = 1.0) -> None:
-    CHANGES[name] = (kinds, mutate, refuse, weight)
-
-
-for _name, _mutate in fuzz_mutations.RAW.items():
-    _change(f"file: {_name}", MODELS, _mutate)
-_change("zip: structure", MODELS, fuzz_mutations.zip_structure, weight=2)
-_change("config: bytes", MODELS, fuzz_mutations.in_member(fuzz_mutations.CONFIG))
-_change("config: values", MODELS, fuzz_mutations.in_config(fuzz_mutations.json_values), weight=3)
-_change("config: sizes", MODELS, fuzz_mutations.in_config(fuzz_mutations.sizes), weight=2)
-_change("config: JSON", MODELS, fuzz_mutations.in_config(fuzz_mutations.json_text), weight=0.5)
-_change("config: objects", MODELS, fuzz_mutations.in_config(fuzz_objects.objects), refuse=True, weight=4)
-_change("weights: bytes", MODELS, fuzz_mutations.in_member(fuzz_mutations.WEIGHTS), weight=2)
-_change("weights: structure", MODELS, fuzz_weights.structure, weight=3)
-_change("weights: crafted", MODELS, fuzz_weights.hdf5(fuzz_weights.CRAFTED), refuse=True, weight=2)
-_change("weights: other", MODELS, fuzz_weights.hdf5(fuzz_weights.OTHER), weight=0.5)
-_change("run: bytes", RUNS, fuzz_folders.any_file)
-_change("run: odd file", RUNS, fuzz_folders.odd_file)
-_change("run: JSON", RUNS, fuzz_folders.one_of("result.json"), weight=2)
-_change("run: rehashed", RUNS, fuzz_folders.rehashed(fuzz_folders.one_of("config.json", "history.csv")))
-_change("run: hashes", RUNS, fuzz_folders.seal_names, refuse=True, weight=0.5)
-_change("export: description", EXPORTS, fuzz_folders.one_of("assets.extra/kerasdl.json"))
-_change("checkpoint: bytes", ("checkpoints",), fuzz_folders.any_file)
-_change("checkpoint: arrays", ("checkpoints",), fuzz_folders.arrays)
-_change("checkpoint: odd file", ("checkpoints",), fuzz_folders.odd_file, weight=0.5)
-_change("features: bytes", ("features",), fuzz_folders.any_file, weight=0.5)
-_change("features: arrays", ("features",), fuzz_folders.arrays, weight=0.5)
-_change("features: odd file", ("features",), fuzz_folders.odd_file, weight=0.25)
-
-
-def make_models(folder: Path) -> None:
-    """Save a tiny model of each kind of `MODELS`."""
-    import keras
-
-    from kerasdl import models
-
-    statistics = np.stack([np.arange(15.0).reshape(3, 5) / 5, 1 + np.arange(15.0).reshape(3, 5) / 15], axis=-1)
-    wide = {"num_targets": 2, "num_past": 1, "num_known": 2, "statistics": statistics}
-    heads: dict[str, Any] = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8}
-    keras.utils.set_random_seed(0)
-    made = {
-        "convnet": models.cnn((8, 8, 1), 3, filters=(4,), units=(8,)),
-        "lstm": models.lstm_classifier((9, 2), 3, units=(3,), bidirectional=True),
-        "transformer": models.causal_transformer(6, 11, **heads),
-        "text": models.text_cnn(7, 11, 3, hidden_dim=5, filters=4, subwords=np.arange(44).reshape(11, 4) % 7),
-        "forecaster": models.linear_forecaster(13, 4, **wide),
-    }
-    for name, model in made.items():
-        if name == "convnet":  # as a run saves it
-            model.compile("adam", "sparse_categorical_crossentropy")
-        model.save(folder / f"{name}.keras")
-
-
-def make_folders(folder: Path) -> None:
-    """Save runs, an export, checkpoints and kept features."""
-    from kerasdl.training.checkpoint import write_checkpoint
-    from recipes import image_classification, text_classification
-
-    quick = {"epochs": 1, "verbose": 0, "learning_rate": 0.01}
-    result = image_classification.train(
-        "digits", architecture="mlp", units=(8,), directory=folder / "run images", **quick
-    )
-    result.export(folder / "exports")
-    (folder / "exports" / "1").rename(folder / "export")
-    texts = np.array(["good and fine", "bad and poor", "a fine day", "a poor one"] * 20, object)
-    labels = np.array(["good", "bad"] * 40, object)
-    text_classification.train((texts, labels), architecture="cnn", directory=folder / "run text", **quick)
-    for name in ("run images", "run text"):
-        shutil.rmtree(folder / name / "tensorboard", ignore_errors=True)
-        (folder / name / "report.html").unlink(missing_ok=True)
-    (folder / "checkpoints").mkdir()
-    for position in (3, 6):
-        values = {f"model/{index}": np.full((4, 3), index, "float32") for index in range(4)}
-        write_checkpoint(folder / "checkpoints", position, values, {"position": position, "callbacks": []})
-    (folder / "features").mkdir()
-    with open(folder / "features" / "features.npz", "wb") as file:
-        np.savez(file, features=np.ones((5, 3), "float32"), targets=np.arange(5))
-
-
-def load(kind: str, path: Path, naive: bool) -> Any:
-    """Load what was changed, and return it; None if it was passed over as damaged."""
-    import keras
-
-    if kind in MODELS and naive:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    if kind in MODELS:
-        from kerasdl.safe_loading import load_keras
-
-        return load_keras(path)
-    if kind in RUNS:
-        import kerasdl
-
-        return kerasdl.Result.load(path).model
-    if kind == "checkpoints":
-        from kerasdl.training.checkpoint import read_newest
-
-        return read_newest(path)
-    if kind == "features":
-        from kerasdl.training.frozen_features import kept
-
-        return kept(path / "features.npz", lambda: (np.ones((5, 3), "float32"), np.arange(5)))
-    from kerasdl.export import load_exported
-
-    return load_exported(path)
 
 
 def is_plain(model: Any) -> bool:
@@ -156,30 +45,6 @@ def is_plain(model: Any) -> bool:
     allowed = ("keras.src.layers.", "keras.src.ops.", "keras.src.models.", "kerasdl.layers.")
     refused = ("Lambda", "TFSMLayer", "StringLookup", "IntegerLookup", "TextVectorization", "JaxLayer")
     return all(type(part).__module__.startswith(allowed) and type(part).__name__ not in refused for part in parts)
-
-
-def choose(number: int, seed: int, only: str) -> tuple[str, str, np.random.Generator]:
-    """Return the change of one file, what it changes, and what decides the rest."""
-    rng = np.random.default_rng((seed, number))
-    names = [name for name in CHANGES if only in name]
-    weights = np.array([CHANGES[name][3] for name in names])
-    name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-    kinds = CHANGES[name][0]
-    return name, kinds[int(rng.integers(0, len(kinds)))], rng
-
-
-def make(name: str, kind: str, rng: np.random.Generator, sources: Path, place: Path) -> Path:
-    """Write a changed copy into a folder and return its path."""
-    mutate = CHANGES[name][1]
-    if kind in MODELS:
-        path = place / "model.keras"
-        path.write_bytes(mutate((sources / f"{kind}.keras").read_bytes(), rng))
-        return path
-    path = place / "1"
-    shutil.copytree(sources / kind, path)
-    with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-        mutate(path, rng)
-    return path
 
 
 def judge(name: str, kind: str, path: Path, watch: Watch, naive: bool) -> tuple[str, str, int]:
