@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
-import importlib
 import io
-import json
 import math
 import os
 import shutil
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasdl.configuration import differences, jsonable, write_json, write_text
 from kerasdl.errors import InputError
+from kerasdl.safe_loading import LARGEST_FILE, LARGEST_JSON, load_keras, open_regular, read_json, read_regular
 
 if TYPE_CHECKING:
     import keras
@@ -29,6 +28,8 @@ BATCH, ASKED_FILE = ("batch_size", "gradient_accumulation"), "asked.json"
 FILES = (REPORT_FILE, MODEL_FILE, CONFIG_FILE, HISTORY_FILE, LOG_FOLDER)
 # What is read back; the report is for people, who may do with it as they like.
 SEALED_FILES = (MODEL_FILE, CONFIG_FILE, HISTORY_FILE)
+# What a result is made of besides them.
+_FACTS = {"recipe": str, "task": dict, "metrics": dict, "baselines": dict, "diagnosis": list, "data_fingerprint": str}
 
 
 def is_finished(directory: Path, config: Mapping[str, Any]) -> bool:
@@ -65,7 +66,7 @@ def begin(directory: Path, config: Mapping[str, Any]) -> None:
 def read(path: Path) -> dict[str, Any]:
     """Return what one of a run's JSON files says, or refuse it as damaged."""
     with refusing_damage(path.parent):
-        return json.loads(path.read_text("utf-8"))
+        return read_json(path, largest=LARGEST_JSON)
 
 
 def decided(directory: Path | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,8 +132,6 @@ def unseal(directory: Path) -> tuple[keras.Model, dict[str, Any], dict[str, list
         InputError: When there is no finished run.
         ValueError: When a file has changed; other errors as damaged files give them, see :func:`refusing_damage`.
     """
-    import keras
-
     if not (directory / RESULT_FILE).is_file():
         unfinished = (directory / CONFIG_FILE).is_file()
         raise InputError(
@@ -145,15 +144,20 @@ def unseal(directory: Path) -> tuple[keras.Model, dict[str, Any], dict[str, list
             expected=f"a folder with {RESULT_FILE}, as train(..., directory=...) writes it",
             mend="Repeat its call with resume=True." if unfinished else "Check the path, or let the training end.",
         )
-    facts = json.loads((directory / RESULT_FILE).read_text("utf-8"))
+    facts = read_json(directory / RESULT_FILE, largest=LARGEST_JSON)
+    for name, kind in _FACTS.items():
+        if not isinstance(facts[name], kind):
+            raise TypeError(f"{name} in {RESULT_FILE} is {type(facts[name]).__name__}")
+    # Not whatever is named there: a name may lead out of the folder.
+    if sorted(facts["files_sha256"]) != sorted(SEALED_FILES):
+        raise ValueError(f"{RESULT_FILE} names other files than {', '.join(SEALED_FILES)}")
     for name, digest in facts["files_sha256"].items():
         if _sha256(directory / name) != digest:
             raise ValueError(f"{name} has changed since it was written")
-    config = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
-    history = _history_from_csv((directory / HISTORY_FILE).read_text("utf-8"))
-    # Registers the layers of the kit, which a process that only loads has not imported yet.
-    importlib.import_module("kerasdl.layers")
-    model = keras.models.load_model(directory / MODEL_FILE, compile=False, safe_mode=True)
+    config = read_json(directory / CONFIG_FILE, largest=LARGEST_JSON)
+    history = _history_from_csv(read_regular(directory / HISTORY_FILE, LARGEST_JSON).decode("utf-8"))
+    # Whoever changes a file can change its hash as well.
+    model = load_keras(directory / MODEL_FILE)
     return model, config, history, facts
 
 
@@ -164,17 +168,17 @@ def refusing_damage(directory: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, csv.Error) as error:
         raise InputError(
             str(directory),
-            received=f"a damaged run ({type(error).__name__}: {error})",
+            received=f"a damaged run ({type(error).__name__}: {str(error)[:200]})",
             expected="the files as they were written",
             mend="Restore the folder from a copy, or train again.",
         ) from error
 
 
 def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
+    with open_regular(path, LARGEST_FILE) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

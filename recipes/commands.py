@@ -228,6 +228,13 @@ def rerun(directory: str, /, *, output: str | None = None) -> None:
     """
     check_run(directory)
     before, facts = stored(directory)
+    if not (str(facts.get("recipe")).isidentifier() and (Path(__file__).parent / f"{facts['recipe']}.py").is_file()):
+        raise InputError(
+            directory,
+            received=f"a run of {str(facts.get('recipe'))[:80]!r}",
+            expected="a run of one of the recipes",
+            mend="Restore the folder from a copy.",
+        )
     recipe = importlib.import_module(f"recipes.{facts['recipe']}")
     folder = output or str(free_directory(Path(directory).resolve().name))
     config = before | {"directory": folder, "verbose": 1}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ from kerasdl.export.raw_texts import as_texts, predict_raw_texts
 from kerasdl.export.raw_windows import predict_raw_windows
 from kerasdl.export.signature import Signature
 from kerasdl.forecast_layout import ForecastLayout
+from kerasdl.safe_loading import LARGEST_JSON, read_json
 
 # TensorFlow Serving leaves files in assets.extra alone.
 DESCRIPTION = Path("assets.extra") / "kerasdl.json"
-# In bytes; a description of ten thousand classes has a tenth of it.
-LARGEST_DESCRIPTION = 16_000_000
+# What is used of a description.
+_TYPES = {"class_names": list, "multi_label": bool, "inputs": str, "input_shape": list, "layout": dict, "missing": str}
 
 
 def versions_in(path: Path) -> list[int]:
@@ -163,25 +163,20 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not description.exists() and not description.is_symlink():
         return {}
     try:
-        return _read_description(description)
-    except (OSError, ValueError, RecursionError) as error:
+        if description.parent.is_symlink():
+            raise ValueError(f"{description.parent.name} is a link")
+        found = read_json(description, largest=LARGEST_JSON)
+        for name in found.keys() & _TYPES.keys():
+            if not isinstance(found[name], _TYPES[name]):
+                raise TypeError(f"{name} is {type(found[name]).__name__}")
+        return found
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(
             str(description),
-            received=f"a damaged description ({type(error).__name__})",
+            received=f"a damaged description ({type(error).__name__}: {str(error)[:100]})",
             expected="the file as `export` wrote it",
             mend="Export it again.",
         ) from error
-
-
-def _read_description(path: Path) -> dict[str, Any]:
-    if not path.is_file() or path.is_symlink() or path.parent.is_symlink():
-        raise ValueError("no file")
-    if path.stat().st_size > LARGEST_DESCRIPTION:
-        raise ValueError("too large")
-    facts = json.loads(path.read_text("utf-8"))
-    if not isinstance(facts, dict):
-        raise ValueError("no mapping")
-    return facts
 
 
 def find_exported(path: str | Path) -> Path:

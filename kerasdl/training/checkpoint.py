@@ -13,7 +13,6 @@ import os
 import threading
 import time
 import warnings
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ import keras
 import numpy as np
 
 from kerasdl.errors import InputError
+from kerasdl.safe_loading.npz import read_npz
+from kerasdl.safe_loading.strict_json import parse_json
 
 KEPT = 2
 PACE_SHARE = 0.01
@@ -30,6 +31,8 @@ PREFIX = "checkpoint-"
 Arrays = dict[str, np.ndarray]
 # What of a callback's attributes is state: plain numbers and words, and arrays (EarlyStopping's best weights).
 _PLAIN = (bool, int, float, str, type(None))
+# Histories of very many epochs.
+_LARGEST_FACTS = 1 << 26
 # Set by Keras for every callback and different in every process.
 _NOT_STATE = ("_model", "params")
 
@@ -64,10 +67,12 @@ def read_newest(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
     """Return the newest checkpoint that is whole, or None; a damaged one is passed over with a warning."""
     for path in reversed(checkpoints_in(folder)):
         try:
-            with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            return arrays, json.loads(arrays.pop("facts").tobytes())
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            arrays = read_npz(path)
+            facts = parse_json(arrays.pop("facts").tobytes(), numbers="any", largest=_LARGEST_FACTS)
+            if not isinstance(facts["position"], int) or not isinstance(facts.get("callbacks", []), list):
+                raise ValueError("no position, or no state of callbacks")
+            return arrays, facts
+        except (OSError, ValueError, KeyError) as error:
             warnings.warn(
                 f"The checkpoint {path} is damaged ({type(error).__name__}: {error}); going on from the one before it.",
                 stacklevel=2,
@@ -176,10 +181,16 @@ def restore(
         _assign(group, _variables(model)[group], arrays)
     for number, (callback, state) in enumerate(zip(callbacks, facts["callbacks"], strict=True)):
         for name, value in state.items():
-            if name not in ("class", "arrays"):
+            if name not in ("class", "arrays") and _is_state(callback, name, value):
                 setattr(callback, name, value)
         for name, count in state["arrays"].items():
             setattr(callback, name, [arrays[f"callback/{number}/{name}/{index}"] for index in range(count)])
+
+
+def _is_state(callback: keras.callbacks.Callback, name: str, value: Any) -> bool:
+    # Neither a method nor where a callback writes: that is the call's to say, in a folder that may have been moved.
+    is_path = isinstance(value, str) and ("/" in value or os.sep in value)
+    return isinstance(value, _PLAIN) and not is_path and not callable(getattr(type(callback), name, None))
 
 
 def restore_metrics(model: keras.Model, batch: tuple[Any, ...], arrays: Arrays) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from kerasdl.errors import InputError
+from kerasdl.safe_loading.npz import read_npz
 from kerasdl.training.batches import Augment, Encode, Examples
 
 
@@ -87,14 +88,16 @@ def kept(path: Path | None, make: Callable[[], tuple[np.ndarray, np.ndarray]]) -
     Args:
         path: The .npz file, written beside and renamed; a damaged one is made again. None keeps nothing.
         make: What computes the arrays.
+
+    Raises:
+        InputError: When there is a folder of that name.
     """
     if path is not None and path.exists():
-        with (
-            contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile),
-            open(path, "rb") as content,
-            np.load(content, allow_pickle=False) as file,
-        ):
-            return file["features"], file["targets"]
+        if path.is_dir():
+            raise InputError(str(path), received="a folder", expected="a file of features", mend="Remove it.")
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            arrays = read_npz(path)
+            return arrays["features"], arrays["targets"]
     features, targets = make()
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

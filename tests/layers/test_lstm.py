@@ -18,6 +18,7 @@ import pytest
 from keras import ops
 
 from kerasdl import layers
+from kerasdl.safe_loading import load_keras
 
 BATCH, LENGTH, FEATURES, UNITS = 3, 6, 2, 4
 RNG = np.random.default_rng(0)
@@ -160,7 +161,7 @@ def test_files_and_exports_know_any_batch_and_length(tmp_path: pathlib.Path) -> 
     model = keras.Model(series, layers.LSTM(UNITS, name="lstm")(series))
     expected = ops.convert_to_numpy(model(X))
     model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = load_keras(tmp_path / "model.keras")
     assert isinstance(loaded.get_layer("lstm"), layers.LSTM)
     np.testing.assert_array_equal(ops.convert_to_numpy(loaded(X)), expected)
     if keras.backend.backend() == "tensorflow":

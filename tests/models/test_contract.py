@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from kerasdl import models
+from kerasdl.safe_loading import load_keras
 
 SMALL = {"filters": (4, 8), "num_layers": (1, 2)}
 ATTENTION = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8}
@@ -194,7 +195,7 @@ def test_layer_names_are_unique_and_meant(case: str) -> None:
 
 def test_keras_file_round_trip_is_exact(case: str, tmp_path: pathlib.Path) -> None:
     trained(case).save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = load_keras(tmp_path / "model.keras")
     for ours, theirs in zip(trained(case).weights, loaded.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
     np.testing.assert_array_equal(logits(loaded, batch(case)), logits(trained(case), batch(case)))

@@ -13,6 +13,7 @@ from keras import ops
 
 from kerasdl import InputError, models
 from kerasdl.models.decoding import decoder, empty_caches
+from kerasdl.safe_loading import load_keras
 
 array, tensor = ops.convert_to_numpy, ops.convert_to_tensor
 TINY = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8}
@@ -93,11 +94,11 @@ def test_saved_and_loaded(tmp_path: pathlib.Path) -> None:
     second = decoder(model)
     for each, file in ((model, "model.keras"), (second, "decoder.keras")):
         each.save(tmp_path / file)
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = load_keras(tmp_path / "model.keras")
     np.testing.assert_array_equal(array(loaded(tokens)), array(model(tokens)))
     expected, found = (
         [logits for _, logits in pieces(each, tokens, np.array([0]))]
-        for each in (second, keras.models.load_model(tmp_path / "decoder.keras"))
+        for each in (second, load_keras(tmp_path / "decoder.keras"))
     )
     np.testing.assert_array_equal(found, expected)
 

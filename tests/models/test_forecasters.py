@@ -20,6 +20,7 @@ import pytest
 
 from kerasdl import InputError, models
 from kerasdl.models.forecasting_convolutional import levels_to_see
+from kerasdl.safe_loading import load_keras
 from kerasdl.training import PinballLoss
 
 array = keras.ops.convert_to_numpy
@@ -154,7 +155,7 @@ def test_keras_file_and_clone_are_exact(case: str, tmp_path: pathlib.Path) -> No
     model.save(tmp_path / "model.keras")
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
-    for copy in (keras.models.load_model(tmp_path / "model.keras"), clone):
+    for copy in (load_keras(tmp_path / "model.keras"), clone):
         np.testing.assert_array_equal(forecast(copy, batch(case)), forecast(model, batch(case)))
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from kerasdl import InputError, backbone_table, models
 from kerasdl.models import efficientnet_lite, pretrained
+from kerasdl.safe_loading import load_keras
 
 array = keras.ops.convert_to_numpy
 ROWS = {row["name"]: row for row in models.backbones()}
@@ -223,7 +224,7 @@ def test_backbone_layers_are_all_before_the_features(small: keras.Model) -> None
 
 def test_round_trip_of_a_saved_classifier(small: keras.Model, tmp_path: pathlib.Path) -> None:
     small.save(tmp_path / "small.keras")
-    loaded = keras.models.load_model(tmp_path / "small.keras")
+    loaded = load_keras(tmp_path / "small.keras")
     np.testing.assert_array_equal(call(loaded, photos(9, 12, 1)), call(small, photos(9, 12, 1)))
     assert [layer.name for layer in loaded.layers] == [layer.name for layer in small.layers]
 

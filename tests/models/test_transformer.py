@@ -13,6 +13,7 @@ import pytest
 
 from kerasdl import InputError, layers, models, transformer_blocks
 from kerasdl.models import transformer
+from kerasdl.safe_loading import load_keras
 
 array = keras.ops.convert_to_numpy
 TINY = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8}
@@ -190,7 +191,7 @@ def test_attention_maps_need_attention() -> None:
 def test_attention_maps_are_saved_and_loaded(tmp_path: pathlib.Path) -> None:
     maps = models.attention_maps(shaken(models.transformer_classifier(12, 20, 3, **TINY)))
     maps.save(tmp_path / "maps.keras")
-    loaded = keras.models.load_model(tmp_path / "maps.keras")
+    loaded = load_keras(tmp_path / "maps.keras")
     for name, expected in maps(ids(2, 12)).items():
         np.testing.assert_array_equal(array(loaded(ids(2, 12))[name]), array(expected))
 
