@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from kerasdl.export.outputs import Outputs, from_quantiles, parity_batches
+from kerasdl.export.parity import Trial
 from kerasdl.export.raw_windows import predict_raw_windows, window_inputs
-from kerasdl.export.saved_model import Trial
 from kerasdl.forecast_layout import ForecastLayout, model_inputs
 
 SIGNATURE = "serving_default"

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from kerasdl.export.outputs import Outputs, from_logits, from_logits_in_graph, parity_batches, undecided
+from kerasdl.export.parity import Trial
 from kerasdl.export.raw_images import FILE_CHANNELS, predict_raw_images
-from kerasdl.export.saved_model import Trial
 
 # One signature takes pixels, the other whole files. TensorFlow Serving base64-decodes inputs named *_bytes.
 PIXELS_SIGNATURE = "serving_default"

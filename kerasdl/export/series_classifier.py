@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from kerasdl.export.outputs import Outputs, from_logits, from_logits_in_graph, parity_batches, undecided
+from kerasdl.export.parity import Trial
 from kerasdl.export.raw_series import predict_raw_series
-from kerasdl.export.saved_model import Trial
 from kerasdl.series_values import as_objects, padded
 
 

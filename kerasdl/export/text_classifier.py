@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from kerasdl.export.outputs import Outputs, from_logits, from_logits_in_graph, parity_batches, undecided
+from kerasdl.export.parity import Trial
 from kerasdl.export.raw_texts import predict_raw_texts
-from kerasdl.export.saved_model import Trial
 
 # What texts of users look like that test splits do not have.
 ODD_TEXTS = ("", " ", "🙂 👩‍👩‍👧 naïve ÉTÉ", "a\x00b\n\tc", "word " * 10_000)

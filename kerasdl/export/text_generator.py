@@ -10,8 +10,8 @@ import numpy as np
 
 from kerasdl.errors import InputError
 from kerasdl.export.outputs import DEFAULTS, Outputs, parity_batches
+from kerasdl.export.parity import Trial
 from kerasdl.export.raw_texts import as_texts
-from kerasdl.export.saved_model import Trial
 from kerasdl.export.text_classifier import ODD_TEXTS, Tokenizer
 
 TYPES = {"max_new_tokens": "int32", "temperature": "float32", "top_k": "int32", "top_p": "float32", "seed": "int32"}
