@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keras
 
     from kerasdl.data import Dataset, Split
-    from kerasdl.export import Predictor
+    from kerasdl.export import Exported, Predictor
 
 # Under the kind of its data, where each task is.
 TASKS = {
@@ -38,6 +38,9 @@ class Task(Protocol):
 
     def measure(self, model: keras.Model, split: Split, *, batch_size: int) -> dict[str, float]:
         """Return the metrics of the model on a split."""
+
+    def measure_export(self, exported: Exported, split: Split) -> dict[str, float]:
+        """Return the metrics of an exported model on a split, through its `predict`; nothing where it has none."""
 
     def diagnose(
         self, model: keras.Model, dataset: Dataset, *, history: Mapping[str, Any], config: Mapping[str, Any]

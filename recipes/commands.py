@@ -77,10 +77,10 @@ def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 
         for each in (raw, *more):
             print("\n".join(forecast_lines(exported.predict(each), description["layout"]["columns"]["target"])))
         return
-    if not exported.class_names or (kind == "images" and "encoded" not in exported.signatures):
+    if not exported.class_names or (kind == "images" and not exported.takes_files):
         raise InputError(
             str(folder),
-            received="a SavedModel that does not take image files",
+            received="a model that does not take image files",
             expected="what kerasdl exported for grey or colour images, for texts, for series or for forecasts",
             mend="Pass the folder of such an export, or load this one in Python.",
         )

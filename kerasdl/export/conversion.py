@@ -6,16 +6,15 @@ The function holds the network alone, its inputs named as the model's, its batch
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import sys
-import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
 from kerasdl.errors import InputError
+from kerasdl.export.quiet import captured
 
 OUTPUT = "output"
 
@@ -24,9 +23,7 @@ def network_specifications(model: keras.Model) -> dict[str, Any]:
     """Return the `tf.TensorSpec` of each input, by its name."""
     import tensorflow as tf
 
-    return {
-        each.name: tf.TensorSpec((None, *each.shape[1:]), each.dtype, name=each.name) for each in model.inputs
-    }
+    return {each.name: tf.TensorSpec((None, *each.shape[1:]), each.dtype, name=each.name) for each in model.inputs}
 
 
 def network_function(model: keras.Model) -> Any:
@@ -94,15 +91,16 @@ def convert(what: Callable[[], Any], model: keras.Model, *, format: str) -> Any:
     Raises:
         InputError: If it fails; with the layers and operations it names.
     """
-    with _captured() as told:
+    with captured() as told, warnings.catch_warnings():
+        # Converters warn of what their own parts do.
+        warnings.simplefilter("ignore")
         try:
             return what()
         except InputError:
             raise
         # Converters raise whatever their passes meet, and tell more on standard error.
         except Exception as error:
-            reason = error
-    text = f"{reason}\n{told()}"
+            reason, text = error, f"{error}\n{told()}"
     layers = _layers_named(text, model)
     operations = sorted(set(re.findall(r"'(?:tf|tfl)\.(\w+)' op|Tensorflow op \[\S+: (\w+)\]", text)))
     names = " and ".join(dict.fromkeys(next(filter(None, pair)) for pair in operations))
@@ -126,23 +124,3 @@ def _layers_named(text: str, model: keras.Model) -> list[str]:
     parts = set(re.findall(r"[\w.]+(?=/)", text))
     parts |= {re.sub(r"_\d+$", "", part) for part in parts}
     return [layer.name for layer in model._flatten_layers(include_self=False) if layer.name in parts]
-
-
-@contextlib.contextmanager
-def _captured() -> Iterator[Callable[[], str]]:
-    """Keep what native code writes to standard error off the terminal; yields a function that returns it."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-
-        def told() -> str:
-            file.seek(0)
-            return file.read().decode("utf-8", "replace")
-
-        try:
-            yield told
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -1,4 +1,4 @@
-"""Export a model: write it beside its place, load it again, compare it with the live model, only then give it a number."""
+"""Export: write a model beside its place, load it again, compare it with the live one, only then give it its number."""
 
 from __future__ import annotations
 
@@ -162,8 +162,8 @@ def _check_backend(format: str) -> None:
         "KERAS_BACKEND",
         received=keras.backend.backend(),
         expected=f"tensorflow, which alone writes {'SavedModels' if format == 'saved_model' else format}",
-        mend="Train with directory=..., then Result.load(directory).export(...) under KERAS_BACKEND=tensorflow, or pass "
-        'format="keras".',
+        mend="Train with directory=..., then Result.load(directory).export(...) under KERAS_BACKEND=tensorflow, "
+        'or pass format="keras".',
     )
 
 

@@ -86,19 +86,31 @@ class Forecaster:
 
     def trials(self, examples: Mapping[str, Any], *, tolerance: float) -> Iterator[Trial]:
         """Yield raw windows in several batch sizes, with values that are missing, and longer than need be."""
+        for windows in self._tried(examples):
+            yield self._trial(SIGNATURE, windows)
+
+    def raw_trials(self, examples: Mapping[str, Any], *, tolerance: float) -> Iterator[Trial]:
+        """Yield the same windows."""
+        for windows in self._tried(examples):
+            yield self._trial("predict", windows)
+
+    def _tried(self, examples: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         examples = {name: examples[name] for name in self.layout.asked}
-        count = len(examples["values"])
-        for size in parity_batches(count):
-            yield self._trial({name: values[:size] for name, values in examples.items()})
+        for size in parity_batches(len(examples["values"])):
+            yield {name: values[:size] for name, values in examples.items()}
         holes = {**examples, "values": examples["values"].copy()}
         holes["values"][:, 1::3] = np.nan
-        yield self._trial(holes)
+        yield holes
 
-    def _trial(self, windows: Mapping[str, Any]) -> Trial:
+    def _trial(self, signature: str, windows: Mapping[str, Any]) -> Trial:
         expected = self.predict_windows(windows)
         # In units of the largest forecast of all: prices in yen are not to be exact to the fifth decimal.
         unit = max(1.0, float(np.abs(expected["quantiles"]).max()))
-        return Trial(SIGNATURE, windows, expected, {}, unit)
+        return Trial(signature, windows, expected, {}, unit)
+
+    def network_facts(self) -> dict[str, Any]:
+        """Return nothing: the description says all."""
+        return {}
 
     def description(self) -> dict[str, Any]:
         """Return what somebody who loads the export must know."""

@@ -56,7 +56,7 @@ def decode(encoded: bytes, channels: int) -> np.ndarray:
 
 
 def _as_stored(image: Any) -> np.ndarray:
-    """Return the pixels with the channels that TensorFlow would give: grey, grey and alpha, colour, colour and alpha."""
+    """Return the pixels with the channels that TensorFlow would give: grey or colour, each with alpha or without."""
     if image.mode.startswith("I"):
         return (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)[..., None]
     if image.format == "GIF" or image.mode not in ("1", "L", "LA", "RGB", "RGBA"):

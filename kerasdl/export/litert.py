@@ -13,6 +13,7 @@ import numpy as np
 
 from kerasdl.errors import InputError
 from kerasdl.export.formats import require
+from kerasdl.export.quiet import captured
 
 if TYPE_CHECKING:
     import keras
@@ -38,7 +39,10 @@ class LiteRTNetwork:
         self._content = file.read_bytes()
         self._interpreters: OrderedDict[Any, Any] = OrderedDict()
         self._lock = threading.Lock()
-        self.inputs = {each["name"]: each for each in self._made({}).get_input_details()}
+        # It writes that it has found a CPU.
+        with captured():
+            first = self._made({})
+        self.inputs = {each["name"]: each for each in first.get_input_details()}
 
     def _made(self, shapes: Mapping[str, tuple[int, ...]]) -> Any:
         interpreter = self._runtime.Interpreter(model_content=self._content)

@@ -71,9 +71,7 @@ class Exported:
 
     def write(self, prompts: np.ndarray, **options: Any) -> list[str]:
         """Return each prompt with what a language model writes after it; see :meth:`generate`."""
-        raise InputError(
-            str(self.directory), received="no language model", expected="one", mend="Use .predict(raw)."
-        )
+        raise InputError(str(self.directory), received="no language model", expected="one", mend="Use .predict(raw).")
 
     def generate(self, prompt: str | Sequence[str], **options: Any) -> Any:
         """Go on with texts, if the model is a language model.

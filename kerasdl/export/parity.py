@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kerasdl.export.outputs import Outputs
+from kerasdl.export.outputs import Outputs, parity_batches, undecided
 
 TOLERANCE = 1e-5
 """Between the live model and a SavedModel or .keras, which run the same kernels."""
@@ -38,6 +38,31 @@ class Trial:
 
 class ParityError(RuntimeError):
     """The reloaded export does not answer as the live model does; nothing was exported."""
+
+
+def classifier_trials(
+    signature: str,
+    examples: Any,
+    expected: Outputs,
+    *,
+    tolerance: float,
+    given: Callable[[Any], Any] = lambda examples: examples,
+    sizes: Iterable[int] = (),
+) -> Iterator[Trial]:
+    """Yield trials of a classifier in several batch sizes.
+
+    Args:
+        signature: As of :class:`Trial`.
+        examples: All examples.
+        expected: What the live model answers to them.
+        tolerance: Within which numbers may differ.
+        given: From examples to the inputs of the signature.
+        sizes: Of the batches; by default those of `parity_batches`.
+    """
+    ties = undecided(expected, tolerance=tolerance)
+    for size in sizes or parity_batches(len(expected["scores"])):
+        first, first_ties = ({name: of[name][:size] for name in of} for of in (expected, ties))
+        yield Trial(signature, given(examples[:size]), first, first_ties)
 
 
 def prove(

@@ -231,6 +231,20 @@ class TextGenerator:
             near.append(bool((top[:, -1] - top[:, -2] < NEAR).any()))
         return np.array(near)
 
+    def raw_trials(self, examples: np.ndarray, *, tolerance: float) -> Iterator[Trial]:
+        """Refuse: see :meth:`network_facts`."""
+        raise NotImplementedError
+
+    def network_facts(self) -> dict[str, Any]:
+        """Refuse: what a language model does is a loop around its network, not the network."""
+        raise InputError(
+            "format",
+            received="a format that holds a network alone, for a language model",
+            expected='"saved_model": the loop that writes token after token, with its caches and its draws, is in the '
+            "graph, and the other formats have no such loops",
+            mend="Leave format out.",
+        )
+
     def description(self) -> dict[str, Any]:
         """Return what somebody who loads the export must know."""
         return {"inputs": "prompt", "sequence_length": self.sequence_length}

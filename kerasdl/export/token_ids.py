@@ -44,6 +44,12 @@ def character_facts(folding: tuple[np.ndarray, np.ndarray] | None) -> dict[str, 
     return {"starts": points[begins].tolist(), "classes": "".join(found[begins]), "folding": pairs}
 
 
+def vocabulary_facts(vocabulary: Any) -> dict[str, Any]:
+    """Return what :class:`TokenIds` takes of a `kerasdl.data.Vocabulary`."""
+    facts = vocabulary.as_dict()
+    return facts | {"characters": character_facts(vocabulary.folding())} if facts["kind"] == "word" else facts
+
+
 class TokenIds:
     """Texts to ids.
 
