@@ -48,8 +48,11 @@ class LanguageModelling:
         )
 
     def measure_export(self, exported: Exported, split: Split) -> dict[str, float]:
-        """Return nothing: an export writes texts, and what it says of each next token is not in its signatures."""
-        return {}
+        """Return the same of a network that was exported alone; a SavedModel's signatures do not tell its logits."""
+        network = getattr(exported, "network", None)
+        if network is None:
+            return {}
+        return language_metrics(_Model(network), split.inputs, self.vocabulary, sequence_length=self.sequence_length)
 
     def baselines(self, dataset: Dataset) -> dict[str, dict[str, float]]:
         """Return what n-grams and a compressor reach: see :func:`kerasdl.language_measuring.language_baselines`."""
@@ -123,3 +126,10 @@ class LanguageModelling:
             "vocabulary": self.vocabulary.as_dict(),
             "sequence_length": self.sequence_length,
         }
+
+
+class _Model:
+    """A network as :func:`kerasdl.language_measuring.language_metrics` takes models."""
+
+    def __init__(self, network: Any):
+        self.predict_on_batch = network

@@ -245,6 +245,8 @@ def run_training(recipe: ModuleType, data: str, export: str | None, keywords: di
         f"Export: {version} (verified: reloaded, {parity['examples']} test {what}, {numbers} differ by at most "
         f"{parity['max_difference']:.1e} from the trained model)"
     )
+    if measured := kerasdl.export.accuracy_line(description):
+        print(measured)
 
 
 def unknown_recipe(recipe: str = "", /, *words: str) -> None:

@@ -6,6 +6,7 @@ Loading an export needs no Keras, so the names that do are imported when they ar
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from kerasdl.export.accuracy import accuracy_line
 from kerasdl.export.loading import Exported, find_exported, load_exported, read_description
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = [
     "TextClassifier",
     "TextGenerator",
     "Trial",
+    "accuracy_line",
     "export",
     "find_exported",
     "load_exported",

@@ -195,10 +195,13 @@ def network_inputs(predictor: Predictor, facts: Mapping[str, Any], raw: Any) -> 
 
     def network(inputs: np.ndarray | Mapping[str, np.ndarray]) -> np.ndarray:
         seen.append(dict(inputs) if isinstance(inputs, Mapping) else {names[0]: inputs})
-        count = len(next(iter(seen[-1].values())))
-        return np.zeros((count, *predictor.model.output_shape[1:]), np.float32)
+        count, *lengths = next(iter(seen[-1].values())).shape
+        shape = [size or lengths[0] for size in predictor.model.output_shape[1:]]
+        return np.zeros((count, *shape), np.float32)
 
-    Pipeline(facts, network).predict(raw)
+    pipeline = Pipeline(facts, network)
+    # A language model sees texts as they go on, not only as they begin.
+    pipeline.predict(raw) if pipeline.text_loop is None else pipeline.text_loop.score(list(raw))
     for batch in seen:
         for index in range(len(next(iter(batch.values())))):
             yield {name: values[index : index + 1] for name, values in batch.items()}

@@ -205,6 +205,16 @@ class ExportedNetwork(Exported):
         """Predict on raw inputs, see :meth:`Exported.predict`."""
         return self._pipeline.predict(raw)
 
+    def answer(self, trial: Trial) -> Outputs:
+        """Answer a trial, of a language model as a signature of its name would."""
+        loop = self._pipeline.text_loop
+        return super().answer(trial) if loop is None else loop.answer(trial.signature, trial.inputs)
+
+    def write(self, prompts: np.ndarray, **options: Any) -> list[str]:
+        """Return each prompt with what a language model writes after it; see :meth:`generate`."""
+        loop = self._pipeline.text_loop
+        return super().write(prompts, **options) if loop is None else loop.write(list(prompts), **options)
+
 
 def read_description(folder: Path) -> dict[str, Any]:
     """Return what an exported version says of itself, nothing where it says nothing.

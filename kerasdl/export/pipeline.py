@@ -6,7 +6,7 @@ the network's inputs here, and its numbers answers, as in the signatures of a Sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from kerasdl.export.raw_images import predict_raw_images
 from kerasdl.export.raw_series import predict_raw_series
 from kerasdl.export.raw_texts import predict_raw_texts
 from kerasdl.export.raw_windows import predict_raw_windows, window_inputs
+from kerasdl.export.text_loop import TextLoop
 from kerasdl.export.token_ids import TokenIds
 from kerasdl.forecast_layout import ForecastLayout
 from kerasdl.padding import pad
@@ -35,6 +36,10 @@ class Pipeline:
 
     def __init__(self, facts: Mapping[str, Any], network: Network):
         self.facts, self.network = facts, network
+        self.text_loop = TextLoop(facts, network) if facts["inputs"] == "prompt" else None
+        if self.text_loop is not None:
+            self._answer: Callable[[Any], Outputs] = self.text_loop.predict
+            return
         self._answer = {
             "images": self._images,
             "text": self._texts,
