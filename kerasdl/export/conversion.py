@@ -26,18 +26,25 @@ def network_specifications(model: keras.Model) -> dict[str, Any]:
     return {each.name: tf.TensorSpec((None, *each.shape[1:]), each.dtype, name=each.name) for each in model.inputs}
 
 
+def by_name(model: keras.Model) -> Callable[[dict[str, Any]], Any]:
+    """Return a function of the inputs as a dict, whatever the model takes itself, to its output."""
+    named = isinstance(model.input, dict)
+
+    def network(inputs: dict[str, Any]) -> Any:
+        # training=False must be said: some layers are random in a plain call.
+        return model(inputs if named else next(iter(inputs.values())), training=False)
+
+    return network
+
+
 def network_function(model: keras.Model) -> Any:
     """Return a `tf.function` of the inputs as a dict, see :func:`network_specifications`, to {"output": numbers}."""
     import tensorflow as tf
 
-    by_name = isinstance(model.input, dict)
-
-    def network(inputs: dict[str, Any]) -> dict[str, Any]:
-        given = inputs if by_name else next(iter(inputs.values()))
-        # training=False must be said: some layers are random in a plain call.
-        return {OUTPUT: model(given, training=False)}
-
-    return tf.function(network, input_signature=[network_specifications(model)], autograph=False)
+    network = by_name(model)
+    return tf.function(
+        lambda inputs: {OUTPUT: network(inputs)}, input_signature=[network_specifications(model)], autograph=False
+    )
 
 
 def recurrent_layers(model: keras.Model) -> list[keras.layers.Layer]:

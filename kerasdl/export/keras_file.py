@@ -32,21 +32,27 @@ class KerasNetwork:
 
     def __init__(self, file: Path):
         self.model = load_keras(file)
+        import keras
+
         from kerasdl.compiling import compiled
+        from kerasdl.export import conversion
 
         # Keras's own `predict` takes many times as long for a single example.
-        self._program = compiled(lambda inputs: self.model(inputs, training=False), self.model.variables)
+        if keras.backend.backend() == "tensorflow":
+            # Traced once, for batches and lengths of any size.
+            program = conversion.network_function(self.model)
+            self._program = lambda inputs: program(inputs)[conversion.OUTPUT]
+        else:
+            self._program = compiled(conversion.by_name(self.model), self.model.variables)
 
     def __call__(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the output for a batch of any size."""
         from keras import ops
 
         types = {each.name: each.dtype for each in self.model.inputs}
-        if isinstance(inputs, Mapping):
-            given: Any = {name: ops.convert_to_tensor(inputs[name], dtype) for name, dtype in types.items()}
-        else:
-            given = ops.convert_to_tensor(inputs, next(iter(types.values())))
-        return ops.convert_to_numpy(self._program(given))
+        given = inputs if isinstance(inputs, Mapping) else {next(iter(types)): inputs}
+        tensors = {name: ops.convert_to_tensor(given[name], dtype) for name, dtype in types.items()}
+        return ops.convert_to_numpy(self._program(tensors))
 
 
 def write_keras(model: Any, file: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,13 +65,15 @@ def write_onnx(
 
     onnx = require("onnx", "onnx", why="which .onnx files are written with")
     tf2onnx = require("tf2onnx", "tf2onnx", why="which converts TensorFlow to ONNX")
-    require("onnxruntime", "onnxruntime", why="which proves the file, and quantizes it")
+    runtime = require("onnxruntime", "onnxruntime", why="which proves the file, and quantizes it")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
     conversion.check_precision(model, "onnx")
 
-    def converted() -> Any:
+    def converted(optimized: bool) -> Any:
         # Keras's own loop is one that tf2onnx can read; it gives the same numbers.
         layers = [each for each in conversion.recurrent_layers(model) if hasattr(each, "slow_reason")]
-        with conversion.attributes_set(layers, slow_reason=_readable):
+        with conversion.attributes_set(layers, slow_reason=_readable), _optimizing(optimized):
             proto, _ = tf2onnx.convert.from_function(
                 conversion.network_function(model),
                 input_signature=[conversion.network_specifications(model)],
@@ -78,10 +81,18 @@ def write_onnx(
                 custom_op_handlers={"Erfc": (_erfc, [])},
             )
         onnx.checker.check_model(proto)
+        runtime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         return proto
 
+    def converted_somehow() -> Any:
+        try:
+            return converted(True)
+        # tf2onnx's optimizer makes graphs of some models that are none; onnxruntime has one of its own.
+        except Exception:
+            return converted(False)
+
     with _quiet("tf2onnx", "root"):
-        proto = conversion.convert(converted, model, format="onnx")
+        proto = conversion.convert(converted_somehow, model, format="onnx")
         if quantization is None:
             onnx.save(proto, str(file))
             return
@@ -89,6 +100,24 @@ def write_onnx(
             plain = Path(folder) / "plain.onnx"
             onnx.save(proto, str(plain))
             conversion.convert(lambda: _quantize(plain, file, quantization, calibration), model, format="onnx")
+
+
+@contextlib.contextmanager
+def _optimizing(optimized: bool) -> Iterator[None]:
+    """Let tf2onnx optimize what it converts, or not."""
+    from tf2onnx import optimizer
+
+    def sort(graph: Any, *_: Any, **__: Any) -> Any:
+        graph.topological_sort(graph.get_nodes())
+        return graph
+
+    kept = optimizer.optimize_graph
+    if not optimized:
+        optimizer.optimize_graph = sort
+    try:
+        yield
+    finally:
+        optimizer.optimize_graph = kept
 
 
 def _readable() -> str:
