@@ -74,7 +74,7 @@ def check_precision(model: keras.Model, format: str) -> None:
     Raises:
         InputError: If a layer computes in something else than float32; it is named.
     """
-    for layer in model._flatten_layers():
+    for layer in model._flatten_layers(include_self=False):
         if layer.compute_dtype not in (None, "float32") and layer.weights:
             raise InputError(
                 f"format={format!r}",
@@ -109,7 +109,7 @@ def convert(what: Callable[[], Any], model: keras.Model, *, format: str) -> Any:
         except Exception as error:
             reason, text = error, f"{error}\n{told()}"
     layers = _layers_named(text, model)
-    operations = sorted(set(re.findall(r"'(?:tf|tfl)\.(\w+)' op|Tensorflow op \[\S+: (\w+)\]", text)))
+    operations = sorted(set(re.findall(r"'(?:tf|tfl)\.(\w+)' op|Op registered for (\w+)", text)))
     names = " and ".join(dict.fromkeys(next(filter(None, pair)) for pair in operations))
     raise InputError(
         f"format={format!r}",

@@ -97,7 +97,8 @@ def write_litert(
 
     conversion.check_precision(model, "litert")
     recurrent = conversion.recurrent_layers(model)
-    loops = [layer for layer in recurrent if layer.input.shape[1] is None] if _lengths_vary(model) else []
+    # Those of the model itself: a wrapper such as Bidirectional has the name that its builder gave.
+    loops = [each for each in model.layers if _recurrent(each)] if _lengths_vary(model) else []
     if loops:
         raise InputError(
             'format="litert"',
@@ -131,3 +132,9 @@ def write_litert(
 
 def _lengths_vary(model: keras.Model) -> bool:
     return any(size is None for each in model.inputs for size in each.shape[1:])
+
+
+def _recurrent(layer: Any) -> bool:
+    import keras
+
+    return any(isinstance(part, keras.layers.RNN) for part in layer._flatten_layers())
