@@ -78,7 +78,7 @@ def write_onnx(
                 conversion.network_function(model),
                 input_signature=[conversion.network_specifications(model)],
                 opset=OPSET,
-                custom_op_handlers={"Erfc": (_erfc, [])},
+                custom_op_handlers={"Erfc": (_erfc, []), "SelectV2": (_where, [])},
             )
         onnx.checker.check_model(proto)
         runtime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -132,6 +132,14 @@ def _erfc(context: Any, node: Any, name: str, _: Any) -> None:
     one = context.make_const(f"{name}_one", np.ones((), np.float32))
     context.remove_node(node.name)
     context.make_node("Sub", [one.output[0], erf.output[0]], outputs=[output], name=name, dtypes=[kind], shapes=[shape])
+
+
+def _where(context: Any, node: Any, name: str, _: Any) -> None:
+    """Let tf2onnx take a selection for one: else it multiplies by 0 or 1, which keeps NaN."""
+    (output,) = node.output
+    given, kind, shape = list(node.input), context.get_dtype(output), context.get_shape(output)
+    context.remove_node(node.name)
+    context.make_node("Where", given, outputs=[output], name=name, dtypes=[kind], shapes=[shape])
 
 
 def _quantize(plain: Path, file: Path, quantization: str, calibration: Iterable[Mapping[str, np.ndarray]]) -> None:
