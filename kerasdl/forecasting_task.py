@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
 
     from kerasdl.data.forecast_dataset import ForecastDataset
-    from kerasdl.export import Forecaster
+    from kerasdl.export import Exported, Forecaster
 
 # Windows of the training split that the diagnosis looks at, and forecasts that the report draws.
 SAMPLE, PICTURES = 2_000, 4
@@ -78,7 +78,17 @@ class Forecasting:
         Beside them "skill", one minus the error over that of the last value, and "p_value", the chance of as good a
         forecast or a better if the last value is as good, see :func:`kerasdl.forecast_metrics.diebold_mariano`.
         """
-        quantiles = self.forecasts(model, split, batch_size=batch_size)
+        return self._measure(split, self.forecasts(model, split, batch_size=batch_size))
+
+    def measure_export(self, exported: Exported, split: Any) -> dict[str, float]:
+        """Return the metrics of an exported model on a split, as :meth:`measure`."""
+        from kerasdl.measuring import predict_all
+
+        quantiles = predict_all(exported, split)["quantiles"]
+        # Of a single target, an answer has no axis for it.
+        return self._measure(split, quantiles.reshape(*split.targets.shape, len(self.quantiles)))
+
+    def _measure(self, split: Any, quantiles: np.ndarray) -> dict[str, float]:
         metrics = self._metrics(split, quantiles)
         against = self._against(split, quantiles[..., self.middle], {forecast_baselines.LAST})
         ratio, p_value = (against[forecast_baselines.LAST][name] for name in ("error_ratio", "p_value"))

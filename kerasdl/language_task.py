@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
 
     from kerasdl.data import Dataset, Split
-    from kerasdl.export import TextGenerator
+    from kerasdl.export import Exported, TextGenerator
 
 # Windows of text that the diagnosis compares, and characters of the sample in the report.
 WINDOWS, SAMPLE_TOKENS = 128, 500
@@ -50,6 +50,13 @@ class LanguageModelling:
     def goodness(self, model: keras.Model, split: Split, *, batch_size: int) -> np.ndarray:
         """Return minus the loss of windows that are spread over a split, in nats a token."""
         return -self._losses(model, split)
+
+    def measure_export(self, exported: Exported, split: Split) -> dict[str, float]:
+        """Return the same of a network that was exported alone; a SavedModel's signatures do not tell its logits."""
+        network = getattr(exported, "network", None)
+        if network is None:
+            return {}
+        return language_metrics(_Model(network), split.inputs, self.vocabulary, sequence_length=self.sequence_length)
 
     def baselines(self, dataset: Dataset) -> dict[str, dict[str, float]]:
         """Return what n-grams and a compressor reach: see :func:`kerasdl.language_measuring.language_baselines`."""
@@ -123,3 +130,10 @@ class LanguageModelling:
             "vocabulary": self.vocabulary.as_dict(),
             "sequence_length": self.sequence_length,
         }
+
+
+class _Model:
+    """A network as :func:`kerasdl.language_measuring.language_metrics` takes models."""
+
+    def __init__(self, network: Any):
+        self.predict_on_batch = network

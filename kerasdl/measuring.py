@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     import keras
 
     from kerasdl.data import Dataset, Split
+    from kerasdl.export import Exported
     from kerasdl.training.batches import Examples
 
 THRESHOLD = 0.5
 """Where several classes may be true at once: the score above which one is said to be there."""
+
+
+CHUNK = 1024
+"""Examples of a split that are in memory at a time while an export is measured."""
 
 
 class Classification:
@@ -64,6 +69,10 @@ class Classification:
         counts = np.bincount(split.targets, minlength=scores.shape[1])
         weights = len(split.targets) / (np.count_nonzero(counts) * counts[split.targets])
         return weights * (scores.argmax(axis=-1) == split.targets)
+
+    def measure_export(self, exported: Exported, split: Split) -> dict[str, float]:
+        """Return the metrics of an exported model on a split."""
+        return classification_metrics(split.targets, predict_all(exported, split)["scores"])
 
     def diagnose(
         self,
@@ -118,6 +127,13 @@ def predict_batches(model: keras.Model, split: Examples, *, batch_size: int) -> 
             if size == 1 or not is_out_of_memory(error):
                 raise
         size //= 2
+
+
+def predict_all(exported: Exported, split: Any) -> dict[str, np.ndarray]:
+    """Return what an exported model answers to a split, some examples at a time."""
+    chunks = [np.arange(begin, min(begin + CHUNK, len(split))) for begin in range(0, len(split), CHUNK)]
+    answers = [exported.predict(split.raw(chunk)) for chunk in chunks]
+    return {name: np.concatenate([each[name] for each in answers]) for name in answers[0]}
 
 
 def classification_metrics(targets: np.ndarray, scores: np.ndarray) -> dict[str, float]:

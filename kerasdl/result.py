@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kerasdl.task import Task
 
 PARITY_EXAMPLES = 64
+# Of the training, from which the ranges of an int8 export are taken.
+CALIBRATION_EXAMPLES = 200
 
 
 class Result:
@@ -221,23 +223,30 @@ class Result:
             **self.task.report(self.model, self.dataset.test, batch_size=self.config["batch_size"]),
         )
 
-    def export(self, path: str | Path) -> Path:
-        """Export the model as a SavedModel and prove that it answers as this one; see `kerasdl.export.export`.
+    def export(self, path: str | Path, *, format: str = "saved_model", quantization: str | None = None) -> Path:
+        """Export the model and prove that it answers as this one; see `kerasdl.export.export`.
+
+        Its metrics on the test split are measured too, in its own runtime, and recorded beside this one's.
 
         Args:
-            path: Folder of the model, for example "saved_models/digits".
+            path: Folder of the model, for example "saved_models/digits". It holds one format.
+            format: "saved_model"; "litert", for phones; "onnx", for onnxruntime; "keras", to go on with in Keras.
+            quantization: Of litert and onnx: "dynamic" for weights in int8, "int8" for activations too, whose ranges
+                are taken from training examples.
 
         Returns:
             The folder of the new version, for example saved_models/digits/1.
+
+        Example:
+            >>> result.export("saved_models/digits_phone", format="litert", quantization="int8")
+            PosixPath('saved_models/digits_phone/1')
         """
         from kerasdl.export import export
 
-        test = self.dataset.test
-        spread = np.unique(np.linspace(0, len(test) - 1, min(PARITY_EXAMPLES, len(test))).astype(int))
         return export(
             self.task.predictor(self.model),
             path,
-            examples=test.raw(spread),
+            examples=_spread(self.dataset.test, PARITY_EXAMPLES),
             description={
                 "recipe": self.recipe,
                 "metrics": self.metrics,
@@ -253,6 +262,10 @@ class Result:
                 "weights_licence": licences.weights_licence(self.config),
                 "diagnosis": [finding.as_dict() for finding in self.diagnosis],
             },
+            format=format,
+            quantization=quantization,
+            calibration=_spread(self.dataset.train, CALIBRATION_EXAMPLES) if quantization == "int8" else None,
+            measure=lambda exported: self.task.measure_export(exported, self.dataset.test),
         )
 
     def save(self, directory: str | Path) -> Path:
@@ -319,3 +332,8 @@ class Result:
                 directory=directory,
                 story=facts.get("story", ()),
             )
+
+
+def _spread(split: Any, count: int) -> Any:
+    """Return some examples from all over a split, as `predict` takes them."""
+    return split.raw(np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)))

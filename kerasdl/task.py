@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from kerasdl.data import Dataset, Split
-    from kerasdl.export import Predictor
+    from kerasdl.export import Exported, Predictor
 
 # Under the kind of its data, where each task is.
 TASKS = {
@@ -42,6 +42,9 @@ class Task(Protocol):
 
     def goodness(self, model: keras.Model, split: Split, *, batch_size: int) -> np.ndarray:
         """Return one number for each independent part of a split, by whose mean models are compared: more is better."""
+
+    def measure_export(self, exported: Exported, split: Split) -> dict[str, float]:
+        """Return the metrics of an exported model on a split, through its `predict`; nothing where it has none."""
 
     def diagnose(
         self, model: keras.Model, dataset: Dataset, *, history: Mapping[str, Any], config: Mapping[str, Any]

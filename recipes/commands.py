@@ -86,10 +86,10 @@ def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 
         for each in (raw, *more):
             print("\n".join(forecast_lines(exported.predict(each), description["layout"]["columns"]["target"])))
         return
-    if not exported.class_names or (kind == "images" and "encoded" not in exported.signatures):
+    if not exported.class_names or (kind == "images" and not exported.takes_files):
         raise InputError(
             str(folder),
-            received="a SavedModel that does not take image files",
+            received="a model that does not take image files",
             expected="what kerasdl exported for grey or colour images, for texts, for series or for forecasts",
             mend="Pass the folder of such an export, or load this one in Python.",
         )
@@ -155,7 +155,7 @@ def export(
         directory: The run's folder, such as runs/digits.
         path: Folder of the exported model; by default saved_models/NAME.
         format: saved_model (the default), litert, onnx or keras.
-        quantization: Of litert: dynamic or int8.
+        quantization: Of litert and onnx: dynamic (int8 weights) or int8 (activations too).
     """
     check_run(directory)
     target = path or str(Path("saved_models") / Path(directory).resolve().name)
@@ -167,14 +167,17 @@ def export(
 
 
 def export_line(version: Path) -> str:
-    """Return what was written and what was proven of it, on one line."""
+    """Return what was written and what was proven of it."""
     description = kerasdl.export.read_description(version)
     what, numbers = TRIED[description["inputs"]]
     parity = description["parity"]
-    return (
-        f"Export: {version} (verified: reloaded, {parity['examples']} test {what}, {numbers} differ by at most "
+    proof = "verified: reloaded" if parity["tolerance"] is not None else "reloaded, quantized"
+    line = (
+        f"Export: {version} ({proof}, {parity['examples']} test {what}, {numbers} differ by at most "
         f"{parity['max_difference']:.1e} from the trained model)"
     )
+    measured = kerasdl.export.accuracy_line(description)
+    return f"{line}\n{measured}" if measured else line
 
 
 def report(directory: str, /, *, output: str | None = None) -> None:

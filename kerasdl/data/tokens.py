@@ -111,7 +111,7 @@ def cut_tensor(strings: tf.Tensor, lowercase: bool) -> tf.RaggedTensor:
     simple = tf.strings.regex_full_match(strings, SIMPLE)
     points = tf.strings.unicode_decode(tf.where(simple, "", strings), "UTF-8")
     if lowercase:
-        upper, lower = _folding()
+        upper, lower = folding()
         place = tf.minimum(tf.searchsorted(tf.constant(upper), points.values), len(upper) - 1)
         folds = tf.equal(tf.gather(upper, place), points.values)
         points = points.with_values(tf.where(folds, tf.gather(lower, place), points.values))
@@ -123,7 +123,7 @@ def cut_tensor(strings: tf.Tensor, lowercase: bool) -> tf.RaggedTensor:
 
 
 @functools.cache
-def _folding() -> tuple[np.ndarray, np.ndarray]:
+def folding() -> tuple[np.ndarray, np.ndarray]:
     """Return the code points that have a lower case, sorted, and that lower case.
 
     With an encoding, `tf.strings.lower` follows the locale of the process, so that "I" would be

@@ -229,6 +229,10 @@ class Vocabulary:
         joined = tf.strings.reduce_join(pieces, axis=-1, separator=" " if self.kind == "word" else "")
         return tf.strings.unicode_transcode(joined, "UTF-8", "UTF-8") if self.kind == "byte" else joined
 
+    def folding(self) -> tokens.Points | None:
+        """Return the code points that are folded, sorted, and what to; None where case is kept."""
+        return tokens.folding() if self.lowercase else None
+
     def as_dict(self) -> dict[str, Any]:
         """Return what :meth:`from_dict` makes it from again, fit for JSON."""
         return {"kind": self.kind, "entries": list(self.entries), "lowercase": self.lowercase}

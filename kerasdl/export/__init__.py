@@ -6,12 +6,14 @@ Loading an export needs no Keras, so the names that do are imported when they ar
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from kerasdl.export.accuracy import accuracy_line
 from kerasdl.export.loading import Exported, find_exported, load_exported, read_description
 
 if TYPE_CHECKING:
+    from kerasdl.export.exporting import Predictor, export
     from kerasdl.export.forecaster import Forecaster
     from kerasdl.export.image_classifier import ImageClassifier
-    from kerasdl.export.saved_model import ParityError, Predictor, Trial, export
+    from kerasdl.export.parity import ParityError, Trial
     from kerasdl.export.series_classifier import SeriesClassifier
     from kerasdl.export.text_classifier import TextClassifier
     from kerasdl.export.text_generator import TextGenerator
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "Forecaster": "forecaster",
     "ImageClassifier": "image_classifier",
-    "ParityError": "saved_model",
-    "Predictor": "saved_model",
+    "ParityError": "parity",
+    "Predictor": "exporting",
     "SeriesClassifier": "series_classifier",
     "TextClassifier": "text_classifier",
     "TextGenerator": "text_generator",
-    "Trial": "saved_model",
-    "export": "saved_model",
+    "Trial": "parity",
+    "export": "exporting",
 }
 __all__ = [
     "Exported",
@@ -37,6 +39,7 @@ __all__ = [
     "TextClassifier",
     "TextGenerator",
     "Trial",
+    "accuracy_line",
     "export",
     "find_exported",
     "load_exported",

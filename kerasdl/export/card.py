@@ -76,8 +76,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _head(facts: Mapping[str, Any], name: str, kind: str) -> str:
     several = ", several classes at once" if facts.get("multi_label") else ""
     recipe = f", trained by `recipes.{facts['recipe']}` of kerasdl" if "recipe" in facts else ""
-    warning = PROGRAM if facts.get("format", "saved_model") == "saved_model" else ""
-    lines = [f"# {cell(name)}", f"{TASKS.get(kind, 'A model')}{several}{recipe}.", warning]
+    format, quantization = facts.get("format", "saved_model"), facts.get("quantization")
+    how = f"Format: {format}{f', quantized ({quantization})' if quantization else ''}."
+    warning = PROGRAM if format == "saved_model" else ""
+    lines = [f"# {cell(name)}", f"{TASKS.get(kind, 'A model')}{several}{recipe}. {how}", warning]
     return "\n\n".join(line for line in lines if line)
 
 
@@ -166,11 +168,15 @@ def _parity(facts: Mapping[str, Any]) -> str:
     parity = facts.get("parity")
     if not parity:
         return ""
+    if (tolerance := parity["tolerance"]) is None:
+        allowed = f"nothing bounds that, because {facts.get('quantization')} quantization changes answers by design"
+    else:
+        allowed = f"{tolerance:g} was allowed"
     unit = " of the largest forecast, or of 1" if facts.get("inputs") == "forecast" else ""
     text = (
         f"## Proof\n\nBefore this folder got its number, its files were loaded again and compared with the "
         f"trained model on {parity['examples']} example{'s' if parity['examples'] > 1 else ''} of the test split. "
-        f"Numbers differ by at most {parity['max_difference']:.1e}{unit}; {parity['tolerance']:g} was allowed."
+        f"Numbers differ by at most {parity['max_difference']:.1e}{unit}; {allowed}."
     )
     batches = parity.get("batches", ())
     return text + (f" Signatures and batch sizes: {', '.join(batches)}." if batches else "")

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasdl.export.outputs import Outputs, parity_batches
-from kerasdl.export.raw_windows import predict_raw_windows
-from kerasdl.export.saved_model import Trial
-from kerasdl.forecast_layout import ForecastLayout, middle_level, model_inputs, possible
+from kerasdl.export.outputs import Outputs, from_quantiles, parity_batches
+from kerasdl.export.parity import Trial
+from kerasdl.export.raw_windows import predict_raw_windows, window_inputs
+from kerasdl.forecast_layout import ForecastLayout, model_inputs
 
 SIGNATURE = "serving_default"
 
@@ -44,22 +44,11 @@ class Forecaster:
 
     def predict_windows(self, windows: Mapping[str, Any]) -> Outputs:
         """Forecast from whole windows of raw values, by the names of :func:`kerasdl.forecast_layout.model_inputs`."""
-        layout = self.layout
-        inputs = model_inputs(layout, values=windows["values"], known=windows.get("known"), clock=windows.get("time"))
-        if layout.numbered:
-            numbers = {name: number for number, name in enumerate(layout.series)}
-            inputs["series"] = np.array([numbers[name] for name in windows["series"]], np.int32)
+        inputs = window_inputs(windows, self.layout)
         return self._outputs(self.model.predict(inputs, batch_size=len(windows["values"]), verbose=0), np)
 
     def _outputs(self, quantiles: Any, xp: Any) -> dict[str, Any]:
-        quantiles = possible(quantiles, self.layout.transform, xp)
-        if self.layout.num_targets == 1:
-            quantiles = quantiles[:, :, 0]
-        middle = middle_level(self.quantiles)
-        found = {"forecast": quantiles[..., middle], "quantiles": quantiles}
-        if len(self.quantiles) > 1:
-            found |= {"lower": quantiles[..., 0], "upper": quantiles[..., -1]}
-        return found
+        return from_quantiles(quantiles, self.layout, self.quantiles, xp)
 
     def signatures(self) -> dict[str, tuple[Callable[..., dict[str, Any]], list[Any]]]:
         """Return what goes into a SavedModel: raw values in, with no other file."""
@@ -97,19 +86,31 @@ class Forecaster:
 
     def trials(self, examples: Mapping[str, Any], *, tolerance: float) -> Iterator[Trial]:
         """Yield raw windows in several batch sizes, with values that are missing, and longer than need be."""
+        for windows in self._tried(examples):
+            yield self._trial(SIGNATURE, windows)
+
+    def raw_trials(self, examples: Mapping[str, Any], *, tolerance: float) -> Iterator[Trial]:
+        """Yield the same windows."""
+        for windows in self._tried(examples):
+            yield self._trial("predict", windows)
+
+    def _tried(self, examples: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         examples = {name: examples[name] for name in self.layout.asked}
-        count = len(examples["values"])
-        for size in parity_batches(count):
-            yield self._trial({name: values[:size] for name, values in examples.items()})
+        for size in parity_batches(len(examples["values"])):
+            yield {name: values[:size] for name, values in examples.items()}
         holes = {**examples, "values": examples["values"].copy()}
         holes["values"][:, 1::3] = np.nan
-        yield self._trial(holes)
+        yield holes
 
-    def _trial(self, windows: Mapping[str, Any]) -> Trial:
+    def _trial(self, signature: str, windows: Mapping[str, Any]) -> Trial:
         expected = self.predict_windows(windows)
         # In units of the largest forecast of all: prices in yen are not to be exact to the fifth decimal.
         unit = max(1.0, float(np.abs(expected["quantiles"]).max()))
-        return Trial(SIGNATURE, windows, expected, {}, unit)
+        return Trial(signature, windows, expected, {}, unit)
+
+    def network_facts(self) -> dict[str, Any]:
+        """Return nothing: the description says all."""
+        return {}
 
     def description(self) -> dict[str, Any]:
         """Return what somebody who loads the export must know."""

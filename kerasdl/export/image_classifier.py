@@ -8,15 +8,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasdl.export.outputs import Outputs, from_logits, from_logits_in_graph, parity_batches, undecided
+from kerasdl.export.outputs import Outputs, from_logits, from_logits_in_graph
+from kerasdl.export.parity import Trial, classifier_trials
 from kerasdl.export.raw_images import FILE_CHANNELS, predict_raw_images
-from kerasdl.export.saved_model import Trial
 
 # One signature takes pixels, the other whole files. TensorFlow Serving base64-decodes inputs named *_bytes.
 PIXELS_SIGNATURE = "serving_default"
 ENCODED_SIGNATURE = "encoded"
 # As many images as are tried as whole files.
 ENCODED_TRIALS = 32
+# As many as are tried in another size.
+RESIZED_TRIALS = 7
 
 
 class ImageClassifier:
@@ -104,15 +106,39 @@ class ImageClassifier:
     def trials(self, examples: np.ndarray, *, tolerance: float) -> Iterator[Trial]:
         """Yield pixels in several batch sizes, and where there are files of such images some of these."""
         expected = self.predict(examples)
-        ties = undecided(expected, tolerance=tolerance)
-        runs = [(PIXELS_SIGNATURE, size) for size in parity_batches(len(examples))]
+        yield from classifier_trials(
+            PIXELS_SIGNATURE, examples, expected, tolerance=tolerance, given=lambda images: {"image": images}
+        )
         if self.input_shape[2] in FILE_CHANNELS:
-            runs.append((ENCODED_SIGNATURE, min(ENCODED_TRIALS, len(examples))))
-        for signature, size in runs:
-            encoded = signature == ENCODED_SIGNATURE
-            inputs = {"image_bytes": self.encode(examples[:size])} if encoded else {"image": examples[:size]}
-            first, first_ties = ({name: of[name][:size] for name in of} for of in (expected, ties))
-            yield Trial(signature, inputs, first, first_ties)
+            yield from classifier_trials(
+                ENCODED_SIGNATURE,
+                examples,
+                expected,
+                tolerance=tolerance,
+                given=lambda images: {"image_bytes": self.encode(images)},
+                sizes=(min(ENCODED_TRIALS, len(examples)),),
+            )
+
+    def raw_trials(self, examples: np.ndarray, *, tolerance: float) -> Iterator[Trial]:
+        """Yield pixels in several batch sizes, larger ones, and where there are files of such images some of these."""
+        expected = self.predict(examples)
+        yield from classifier_trials("predict", examples, expected, tolerance=tolerance)
+        few = (min(RESIZED_TRIALS, len(examples)),)
+        large = np.repeat(np.repeat(examples[: few[0]], 2, axis=1), 3, axis=2)
+        yield from classifier_trials("predict", large, self.predict(large), tolerance=tolerance, sizes=few)
+        if self.input_shape[2] in FILE_CHANNELS:
+            yield from classifier_trials(
+                "predict",
+                examples,
+                expected,
+                tolerance=tolerance,
+                given=lambda images: list(self.encode(images)),
+                sizes=few,
+            )
+
+    def network_facts(self) -> dict[str, Any]:
+        """Return nothing: the description says all."""
+        return {}
 
     def description(self) -> dict[str, Any]:
         """Return what somebody who loads the export must know."""

@@ -1,4 +1,4 @@
-"""Use an exported model: needs TensorFlow and NumPy, for tables to forecast pandas; no Keras and no training code."""
+"""Use an exported model: needs the runtime of its format and NumPy, for tables to forecast pandas; no training code."""
 
 from __future__ import annotations
 
@@ -10,58 +10,36 @@ from typing import Any
 import numpy as np
 
 from kerasdl.errors import InputError, check_choice
+from kerasdl.export.formats import FILES, description_of, format_of, load_network
 from kerasdl.export.hashes import check_files
 from kerasdl.export.outputs import DEFAULTS, Outputs
-from kerasdl.export.raw_images import predict_raw_images
+from kerasdl.export.parity import Trial
+from kerasdl.export.pipeline import Pipeline
+from kerasdl.export.raw_images import FILE_CHANNELS, predict_raw_images
 from kerasdl.export.raw_series import predict_raw_series
 from kerasdl.export.raw_texts import as_texts, predict_raw_texts
 from kerasdl.export.raw_windows import predict_raw_windows
 from kerasdl.export.signature import Signature
+from kerasdl.export.versions import versions_in
 from kerasdl.forecast_layout import ForecastLayout
 from kerasdl.safe_loading import LARGEST_JSON, read_json
 
-# TensorFlow Serving leaves files in assets.extra alone.
-DESCRIPTION = Path("assets.extra") / "kerasdl.json"
 # What is used of a description.
 _TYPES = {"class_names": list, "multi_label": bool, "inputs": str, "input_shape": list, "layout": dict, "missing": str}
 
 
-def versions_in(path: Path) -> list[int]:
-    """Return the numbers of the versions under a model's folder, in order."""
-    if not path.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in path.iterdir() if entry.is_dir() and entry.name.isdecimal())
-
-
 class Exported:
-    """A SavedModel loaded for prediction.
+    """An exported model, loaded for prediction.
 
     Args:
-        folder: The version's folder, with saved_model.pb in it.
+        folder: The version's folder.
     """
 
-    def __init__(self, folder: Path):
-        import tensorflow as tf
+    signatures: Mapping[str, Any] = {}
 
+    def __init__(self, folder: Path):
         self.directory = folder
         self.description = read_description(folder)
-        try:
-            # Kept as an attribute: signatures of a SavedModel die with it.
-            self._model = tf.saved_model.load(str(folder))
-        except Exception as error:
-            raise InputError(
-                str(folder),
-                received=f"files that TensorFlow cannot load ({type(error).__name__})",
-                expected="a whole SavedModel",
-                mend="Export it again.",
-            ) from error
-        self.signatures: dict[str, Any] = dict(self._model.signatures)
-        self._prepared: dict[str, Signature] = {}
-
-    @property
-    def variables(self) -> tuple[Any, ...]:
-        """The weights, in the order of the model's that was exported."""
-        return tuple(getattr(self._model, "variables", ()))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -72,6 +50,88 @@ class Exported:
     def multi_label(self) -> bool:
         """Whether several classes of an example may be true at once."""
         return bool(self.description.get("multi_label", False))
+
+    def predict(self, raw: Any) -> Outputs:
+        """Predict on raw inputs.
+
+        Args:
+            raw: One input or many: images, see :func:`kerasdl.export.raw_images.predict_raw_images`; texts, see
+                :func:`kerasdl.export.raw_texts.predict_raw_texts`; series, see
+                :func:`kerasdl.export.raw_series.as_raw_series`; or what is to be forecast, see
+                :func:`kerasdl.export.raw_windows.predict_raw_windows`.
+
+        Returns:
+            "scores": float32 (count, classes); "label": object (count,); of a multi-label model also "present": bool
+            (count, classes). Of a forecaster see :meth:`kerasdl.export.Forecaster.predict`.
+        """
+        raise NotImplementedError
+
+    def answer(self, trial: Trial) -> Outputs:
+        """Answer a trial of :mod:`kerasdl.export.parity`."""
+        return self.predict(trial.inputs)
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether image files can be passed to :meth:`predict`."""
+        return self.description.get("inputs") == "images" and self.description["input_shape"][2] in FILE_CHANNELS
+
+    def write(self, prompts: np.ndarray, **options: Any) -> list[str]:
+        """Return each prompt with what a language model writes after it; see :meth:`generate`."""
+        raise InputError(str(self.directory), received="no language model", expected="one", mend="Use .predict(raw).")
+
+    def generate(self, prompt: str | Sequence[str], **options: Any) -> Any:
+        """Go on with texts, if the model is a language model.
+
+        Args:
+            prompt: One or many.
+            **options: `max_new_tokens`, 64 by default; `temperature`, 0.8, 0 takes the most likely token always;
+                `top_k`, 0 for all; `top_p`, 1 for all; `seed`, 0.
+
+        Returns:
+            The prompt with what follows it, a string, or a list for a list of prompts.
+
+        Raises:
+            InputError: For a model that generates nothing, and for options that it does not have.
+        """
+        for name in options:
+            check_choice("option", name, DEFAULTS)
+        texts = as_texts(prompt)
+        found = self.write(texts, **options)
+        return found[0] if isinstance(prompt, (str, bytes)) else found
+
+
+class ExportedSavedModel(Exported):
+    """A SavedModel: raw inputs and answers are in its signatures.
+
+    Args:
+        folder: The version's folder, with saved_model.pb in it.
+    """
+
+    def __init__(self, folder: Path):
+        import tensorflow as tf
+
+        super().__init__(folder)
+        try:
+            # Kept as an attribute: signatures of a SavedModel die with it.
+            self._model = tf.saved_model.load(str(folder))
+        except Exception as error:
+            raise InputError(
+                str(folder),
+                received=f"files that TensorFlow cannot load ({type(error).__name__})",
+                expected="a whole SavedModel",
+                mend="Export it again.",
+            ) from error
+        self.signatures = dict(self._model.signatures)
+        self._prepared: dict[str, Signature] = {}
+
+    @property
+    def variables(self) -> tuple[Any, ...]:
+        """The weights, in the order of the model's that was exported."""
+        return tuple(getattr(self._model, "variables", ()))
+
+    @functools.cached_property
+    def _layout(self) -> ForecastLayout:
+        return ForecastLayout.from_dict(self.description["layout"])
 
     def run(self, signature: str, batch: np.ndarray | Mapping[str, Any]) -> Outputs:
         """Call one signature on one batch.
@@ -91,19 +151,17 @@ class Exported:
             self._prepared[signature] = Signature(signature, self.signatures[signature])
         return self._prepared[signature](batch)
 
+    def answer(self, trial: Trial) -> Outputs:
+        """Answer a trial through its signature."""
+        return self.run(trial.signature, trial.inputs)
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether image files can be passed to :meth:`predict`."""
+        return "encoded" in self.signatures
+
     def predict(self, raw: Any) -> Outputs:
-        """Predict on raw inputs.
-
-        Args:
-            raw: One input or many: images, see :func:`kerasdl.export.raw_images.predict_raw_images`; texts, see
-                :func:`kerasdl.export.raw_texts.predict_raw_texts`; series, see
-                :func:`kerasdl.export.raw_series.as_raw_series`; or what is to be forecast, see
-                :func:`kerasdl.export.raw_windows.predict_raw_windows`.
-
-        Returns:
-            "scores": float32 (count, classes); "label": object (count,); of a multi-label model also "present": bool
-            (count, classes). Of a forecaster see :meth:`kerasdl.export.Forecaster.predict`.
-        """
+        """Predict on raw inputs, see :meth:`Exported.predict`."""
         if self.description.get("inputs") == "prompt":
             return self.run("serving_default", as_texts(raw))
         if self.description.get("inputs") == "text":
@@ -124,33 +182,46 @@ class Exported:
             on_encoded=lambda batch: self.run("encoded", batch),
         )
 
-    @functools.cached_property
-    def _layout(self) -> ForecastLayout:
-        return ForecastLayout.from_dict(self.description["layout"])
-
-    def generate(self, prompt: str | Sequence[str], **options: Any) -> Any:
-        """Go on with texts, if the model is a language model.
-
-        Args:
-            prompt: One or many.
-            **options: `max_new_tokens`, 64 by default; `temperature`, 0.8, 0 takes the most likely token always;
-                `top_k`, 0 for all; `top_p`, 1 for all; `seed`, 0.
-
-        Returns:
-            The prompt with what follows it, a string, or a list for a list of prompts.
-
-        Raises:
-            InputError: For a model that generates nothing, and for options that it does not have.
-        """
+    def write(self, prompts: np.ndarray, **options: Any) -> list[str]:
+        """Return each prompt with what a language model writes after it; see :meth:`generate`."""
         if "generate" not in self.signatures:
+            return super().write(prompts, **options)
+        return self.run("generate", {"prompt": prompts, **DEFAULTS, **options})["text"].tolist()
+
+
+class ExportedNetwork(Exported):
+    """A network of another format, with what stands before and after it in NumPy.
+
+    Args:
+        folder: The version's folder, with model.tflite, model.onnx or model.keras in it.
+    """
+
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        self.network = load_network(folder)
+        try:
+            self._pipeline = Pipeline(self.description, self.network)
+        except (KeyError, TypeError) as error:
             raise InputError(
-                str(self.directory), received="no language model", expected="one", mend="Use .predict(raw)."
-            )
-        for name in options:
-            check_choice("option", name, DEFAULTS)
-        texts = as_texts(prompt)
-        found = self.run("generate", {"prompt": texts, **DEFAULTS, **options})["text"]
-        return found[0] if isinstance(prompt, (str, bytes)) else found.tolist()
+                str(description_of(folder)),
+                received=f"a description that is missing or lacks {error}",
+                expected="the file as `export` wrote it",
+                mend="Export it again.",
+            ) from error
+
+    def predict(self, raw: Any) -> Outputs:
+        """Predict on raw inputs, see :meth:`Exported.predict`."""
+        return self._pipeline.predict(raw)
+
+    def answer(self, trial: Trial) -> Outputs:
+        """Answer a trial, of a language model as a signature of its name would."""
+        loop = self._pipeline.text_loop
+        return super().answer(trial) if loop is None else loop.answer(trial.signature, trial.inputs)
+
+    def write(self, prompts: np.ndarray, **options: Any) -> list[str]:
+        """Return each prompt with what a language model writes after it; see :meth:`generate`."""
+        loop = self._pipeline.text_loop
+        return super().write(prompts, **options) if loop is None else loop.write(list(prompts), **options)
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -159,11 +230,11 @@ def read_description(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: When its description is damaged.
     """
-    description = folder / DESCRIPTION
+    description = description_of(folder)
     if not description.exists() and not description.is_symlink():
         return {}
     try:
-        if description.parent.is_symlink():
+        if description.parent.is_symlink() and description.parent != folder:
             raise ValueError(f"{description.parent.name} is a link")
         found = read_json(description, largest=LARGEST_JSON)
         for name in found.keys() & _TYPES.keys():
@@ -186,24 +257,31 @@ def find_exported(path: str | Path) -> Path:
         InputError: When nothing was exported there.
     """
     path = Path(path)
-    if (path / "saved_model.pb").exists():
+    if format_of(path) is not None:
         return path
     versions = versions_in(path)
-    if not versions or not (path / str(versions[-1]) / "saved_model.pb").exists():
+    if not versions or format_of(path / str(versions[-1])) is None:
         raise InputError(
             str(path),
-            received="a folder without a SavedModel" if path.is_dir() else "no such folder",
+            received=f"a folder without {', '.join(FILES.values())}" if path.is_dir() else "no such folder",
             expected="a folder that `export` wrote, such as saved_models/digits or saved_models/digits/1",
             mend="Check the path, or export first.",
         )
     return path / str(versions[-1])
 
 
+def load_version(folder: Path) -> Exported:
+    """Load an exported version of any format from its own folder."""
+    return (ExportedSavedModel if format_of(folder) == "saved_model" else ExportedNetwork)(folder)
+
+
 def load_exported(path: str | Path, *, verify: bool = True) -> Exported:
     """Load an exported model for prediction.
 
+    What it needs is the runtime of its format: TensorFlow for a SavedModel, ai-edge-litert, onnxruntime, or Keras.
+
     A SavedModel is a program: it runs with your rights, and one can write files when it is asked for an answer. Load
-    only what you or somebody you trust exported. Before TensorFlow reads anything, the files are compared with the
+    only what you or somebody you trust exported. Before anything else reads them, the files are compared with the
     SHA-256 that `export` recorded: they came whole, and are those that were proven. That does not say who made them.
 
     Args:
@@ -215,7 +293,7 @@ def load_exported(path: str | Path, *, verify: bool = True) -> Exported:
         An object with `.predict(raw)`.
 
     Raises:
-        InputError: When nothing was exported there, or it is damaged or changed.
+        InputError: When nothing was exported there, it is damaged or changed, or its runtime is not installed.
 
     Warns:
         UserWarning: For a SavedModel that `export` did not write, of which nothing can be checked.
@@ -226,4 +304,4 @@ def load_exported(path: str | Path, *, verify: bool = True) -> Exported:
     """
     folder = find_exported(path)
     check_files(folder, read_description(folder), verify=verify)
-    return Exported(folder)
+    return load_version(folder)

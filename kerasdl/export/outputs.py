@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kerasdl.forecast_layout import ForecastLayout, middle_level, possible
+
 Outputs = dict[str, np.ndarray]
 
 # Of a multi-label model: the score above which a class is said to be there.
@@ -26,7 +28,7 @@ def from_logits(logits: Any, class_names: Sequence[str], *, multi_label: bool) -
     """Return what a classifier's user reads.
 
     Args:
-        logits: Of shape (count, classes), of any backend.
+        logits: Numbers of shape (count, classes).
         class_names: Name of each class.
         multi_label: Whether several classes may be true at once.
 
@@ -34,9 +36,13 @@ def from_logits(logits: Any, class_names: Sequence[str], *, multi_label: bool) -
         "scores": float32 (count, classes); "label": object (count,); of a multi-label model "present": bool (count,
         classes).
     """
-    import keras
-
-    scores = keras.ops.convert_to_numpy((keras.ops.sigmoid if multi_label else keras.ops.softmax)(logits))
+    logits = np.asarray(logits, np.float32)
+    if multi_label:
+        scores = np.exp(-np.logaddexp(np.float32(0), -logits))
+    else:
+        # Without the largest no power overflows.
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        scores = powers / powers.sum(axis=-1, keepdims=True)
     outputs = {"scores": scores, "label": np.array(class_names, dtype=object)[scores.argmax(axis=-1)]}
     return outputs | {"present": scores > THRESHOLD} if multi_label else outputs
 
@@ -55,3 +61,24 @@ def undecided(outputs: Outputs, *, tolerance: float) -> dict[str, np.ndarray]:
     top = np.sort(outputs["scores"], axis=-1)
     ties = {"label": top[:, -1] - top[:, -2] <= 2 * tolerance}
     return ties | {"present": np.abs(outputs["scores"] - THRESHOLD) <= tolerance}
+
+
+def from_quantiles(quantiles: Any, layout: ForecastLayout, levels: Sequence[float], xp: Any = np) -> dict[str, Any]:
+    """Return what a forecaster's user reads.
+
+    Args:
+        quantiles: What the model puts out, (count, horizon, targets, levels).
+        layout: What it takes.
+        levels: Of the quantiles.
+        xp: NumPy or `keras.ops`.
+
+    Returns:
+        "forecast", "quantiles", and with several levels "lower" and "upper", see `Forecaster.predict`.
+    """
+    quantiles = possible(quantiles, layout.transform, xp)
+    if layout.num_targets == 1:
+        quantiles = quantiles[:, :, 0]
+    found = {"forecast": quantiles[..., middle_level(levels)], "quantiles": quantiles}
+    if len(levels) > 1:
+        found |= {"lower": quantiles[..., 0], "upper": quantiles[..., -1]}
+    return found

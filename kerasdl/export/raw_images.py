@@ -17,6 +17,10 @@ FILE_CHANNELS = (1, 3)
 BATCH_SIZE = 256
 
 
+class Undecodable(ValueError):
+    """Bytes that are no whole image."""
+
+
 def predict_raw_images(
     raw: Any,
     *,
@@ -74,7 +78,7 @@ def _predict_item(
             return [on_encoded(np.array([encoded], dtype=object))]
         except Exception as error:
             # TensorFlow's own class cannot be named here: this module is imported without TensorFlow.
-            if type(error).__name__ != "InvalidArgumentError":
+            if not isinstance(error, Undecodable) and type(error).__name__ != "InvalidArgumentError":
                 raise
             raise InputError(
                 what,

@@ -10,7 +10,7 @@ import numpy as np
 from kerasdl import time_steps, time_tables
 from kerasdl.errors import InputError
 from kerasdl.export.outputs import Outputs
-from kerasdl.forecast_layout import ForecastLayout
+from kerasdl.forecast_layout import ForecastLayout, model_inputs
 
 BATCH_SIZE = 256
 
@@ -49,6 +49,15 @@ def predict_raw_windows(
             rows.setdefault(name, []).append(values)
     outputs = {name: values[0] if len(values) == 1 else np.concatenate(values) for name, values in rows.items()}
     return {**told, **outputs}
+
+
+def window_inputs(windows: Mapping[str, Any], layout: ForecastLayout) -> dict[str, Any]:
+    """Return the inputs of a forecaster from whole windows, with the number of each series where it is asked for."""
+    inputs = model_inputs(layout, values=windows["values"], known=windows.get("known"), clock=windows.get("time"))
+    if layout.numbered:
+        numbers = {name: number for number, name in enumerate(layout.series)}
+        inputs["series"] = np.array([numbers[name] for name in windows["series"]], np.int32)
+    return inputs
 
 
 def as_windows(raw: Any, layout: ForecastLayout) -> tuple[dict[str, Any], Outputs]:

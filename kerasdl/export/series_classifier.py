@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasdl.export.outputs import Outputs, from_logits, from_logits_in_graph, parity_batches, undecided
+from kerasdl.export.outputs import Outputs, from_logits, from_logits_in_graph
+from kerasdl.export.parity import Trial, classifier_trials
 from kerasdl.export.raw_series import predict_raw_series
-from kerasdl.export.saved_model import Trial
 from kerasdl.series_values import as_objects, padded
 
 
@@ -72,15 +72,30 @@ class SeriesClassifier:
 
     def trials(self, examples: np.ndarray, *, tolerance: float) -> Iterator[Trial]:
         """Yield series in several batch sizes; where any length will do, also a single step and long ones."""
-        trials = [examples]
-        if self.input_shape[0] is None:
-            trials.append(as_objects([examples[0][:1], np.concatenate([examples[0]] * 3), *examples[:3]]))
-        for series in trials:
+        for series in self._tried(examples):
             expected = self.predict(list(series))
-            ties = undecided(expected, tolerance=tolerance)
-            for size in parity_batches(len(series)):
-                first, first_ties = ({name: of[name][:size] for name in of} for of in (expected, ties))
-                yield Trial("serving_default", {"series": padded(series[:size])}, first, first_ties)
+            yield from classifier_trials(
+                "serving_default",
+                series,
+                expected,
+                tolerance=tolerance,
+                given=lambda series: {"series": padded(series)},
+            )
+
+    def raw_trials(self, examples: np.ndarray, *, tolerance: float) -> Iterator[Trial]:
+        """Yield the same series as lists."""
+        for series in self._tried(examples):
+            expected = self.predict(list(series))
+            yield from classifier_trials("predict", series, expected, tolerance=tolerance, given=list)
+
+    def _tried(self, examples: np.ndarray) -> list[np.ndarray]:
+        if self.input_shape[0] is not None:
+            return [examples]
+        return [examples, as_objects([examples[0][:1], np.concatenate([examples[0]] * 3), *examples[:3]])]
+
+    def network_facts(self) -> dict[str, Any]:
+        """Return nothing: the description says all."""
+        return {}
 
     def description(self) -> dict[str, Any]:
         """Return what somebody who loads the export must know."""

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from kerasdl.export.outputs import Outputs, from_logits, from_logits_in_graph, parity_batches, undecided
+from kerasdl.export.outputs import Outputs, from_logits, from_logits_in_graph
+from kerasdl.export.parity import Trial, classifier_trials
 from kerasdl.export.raw_texts import predict_raw_texts
-from kerasdl.export.saved_model import Trial
+from kerasdl.export.token_ids import vocabulary_facts
 
 # What texts of users look like that test splits do not have.
 ODD_TEXTS = ("", " ", "🙂 👩‍👩‍👧 naïve ÉTÉ", "a\x00b\n\tc", "word " * 10_000)
@@ -24,6 +25,12 @@ class Tokenizer(Protocol):
 
     def encode_tensor(self, texts: Any) -> Any:
         """Return the ids of a string tensor (count,), a ragged tensor."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all that makes it, for JSON."""
+
+    def folding(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return which code points are taken for which others, None where all stay as they are."""
 
 
 class TextClassifier:
@@ -89,11 +96,22 @@ class TextClassifier:
     def trials(self, examples: np.ndarray, *, tolerance: float) -> Iterator[Trial]:
         """Yield texts in several batch sizes, and odd ones."""
         for texts in (np.array(ODD_TEXTS, dtype=object), examples):
-            expected = self.predict(texts)
-            ties = undecided(expected, tolerance=tolerance)
-            for size in parity_batches(len(texts)):
-                first, first_ties = ({name: of[name][:size] for name in of} for of in (expected, ties))
-                yield Trial("serving_default", {"text": texts[:size]}, first, first_ties)
+            yield from classifier_trials(
+                "serving_default",
+                texts,
+                self.predict(texts),
+                tolerance=tolerance,
+                given=lambda texts: {"text": texts},
+            )
+
+    def raw_trials(self, examples: np.ndarray, *, tolerance: float) -> Iterator[Trial]:
+        """Yield the same texts as lists."""
+        for texts in (np.array(ODD_TEXTS, dtype=object), examples):
+            yield from classifier_trials("predict", texts, self.predict(texts), tolerance=tolerance, given=list)
+
+    def network_facts(self) -> dict[str, Any]:
+        """Return the vocabulary, and of words what TensorFlow knows of characters."""
+        return {"vocabulary": vocabulary_facts(self._tokenizer), "sequence_length": self.sequence_length}
 
     def description(self) -> dict[str, Any]:
         """Return what somebody who loads the export must know."""

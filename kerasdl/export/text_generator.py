@@ -10,9 +10,10 @@ import numpy as np
 
 from kerasdl.errors import InputError
 from kerasdl.export.outputs import DEFAULTS, Outputs, parity_batches
+from kerasdl.export.parity import Trial
 from kerasdl.export.raw_texts import as_texts
-from kerasdl.export.saved_model import Trial
 from kerasdl.export.text_classifier import ODD_TEXTS, Tokenizer
+from kerasdl.export.token_ids import vocabulary_facts
 
 TYPES = {"max_new_tokens": "int32", "temperature": "float32", "top_k": "int32", "top_p": "float32", "seed": "int32"}
 # Prompts that an export is proven by, and how many tokens are written after each.
@@ -37,6 +38,9 @@ class TextTokenizer(Tokenizer, Protocol):
 
 class GraphGenerator(Protocol):
     """The loop that writes tokens, as :class:`kerasdl.models.Generator`."""
+
+    window: int | None
+    """The most tokens that are looked at, None for all."""
 
     def generate(
         self, tokens: Any, lengths: Any, *, max_new_tokens: Any, seed: Any = 0, rows: Any = None, **sampling: Any
@@ -205,20 +209,25 @@ class TextGenerator:
 
     def trials(self, examples: np.ndarray, *, tolerance: float) -> Iterator[Trial]:
         """Yield texts to score, then prompts to go on with: by the likeliest token, drawn, and as a default."""
+        yield from self._scored(examples)
+        yield self._written(examples, {"temperature": 0.0})
+        yield self._written(examples, {"temperature": 0.8, "top_k": 20, "top_p": 0.9, "seed": 3})
+        prompts = _prompts(examples)
+        expected = self.predict(list(prompts))
+        yield Trial("serving_default", {"prompt": prompts}, expected, {"text": self._near(prompts, expected["text"])})
+
+    def _scored(self, examples: np.ndarray) -> Iterator[Trial]:
         for texts in (np.array(ODD_TEXTS, dtype=object), examples):
             loss = self.score(texts)["loss"]
             for size in parity_batches(len(texts)):
                 yield Trial("score", {"text": texts[:size]}, {"loss": loss[:size]}, {})
-        prompts = np.array([text[:PROMPT_CHARACTERS] for text in [*ODD_TEXTS, *examples[:PROMPTS]]], dtype=object)
-        for drawn in ({"temperature": 0.0}, {"temperature": 0.8, "top_k": 20, "top_p": 0.9, "seed": 3}):
-            options = {**DEFAULTS, "max_new_tokens": NEW_TOKENS, **drawn}
-            live = {name: value or None if name.startswith("top_") else value for name, value in options.items()}
-            expected = self.predict(list(prompts), **live)
-            near = self._near(prompts, expected["text"])
-            inputs: dict[str, Any] = {"prompt": prompts, **options}
-            yield Trial("generate", inputs, expected, {"text": near})
-        expected = self.predict(list(prompts))
-        yield Trial("serving_default", {"prompt": prompts}, expected, {"text": self._near(prompts, expected["text"])})
+
+    def _written(self, examples: np.ndarray, drawn: Mapping[str, Any]) -> Trial:
+        prompts, options = _prompts(examples), {**DEFAULTS, "max_new_tokens": NEW_TOKENS, **drawn}
+        live = {name: value or None if name.startswith("top_") else value for name, value in options.items()}
+        expected = self.predict(list(prompts), **live)
+        near = self._near(prompts, expected["text"])
+        return Trial("generate", {"prompt": prompts, **options}, expected, {"text": near})
 
     def _near(self, prompts: np.ndarray, texts: np.ndarray) -> np.ndarray:
         """Return in which texts, bool (count,), a token after the prompt was so near another that rounding decides."""
@@ -231,6 +240,26 @@ class TextGenerator:
             near.append(bool((top[:, -1] - top[:, -2] < NEAR).any()))
         return np.array(near)
 
+    def raw_trials(self, examples: np.ndarray, *, tolerance: float) -> Iterator[Trial]:
+        """Yield texts to score, and prompts to go on with by the likeliest token.
+
+        None by draws: other kernels' rounding may move what is drawn, if seldom.
+        """
+        yield from self._scored(examples)
+        yield self._written(examples, {"temperature": 0.0})
+
+    def network_facts(self) -> dict[str, Any]:
+        """Return the vocabulary, and how many tokens are looked at."""
+        return {
+            "vocabulary": vocabulary_facts(self._tokenizer),
+            "window": self._generator.window,
+            "fixed_length": self.model.inputs[0].shape[1],
+        }
+
     def description(self) -> dict[str, Any]:
         """Return what somebody who loads the export must know."""
         return {"inputs": "prompt", "sequence_length": self.sequence_length}
+
+
+def _prompts(examples: np.ndarray) -> np.ndarray:
+    return np.array([text[:PROMPT_CHARACTERS] for text in [*ODD_TEXTS, *examples[:PROMPTS]]], dtype=object)

@@ -14,7 +14,7 @@ import pytest
 
 import kerasdl
 from kerasdl import InputError
-from kerasdl.export import ParityError, export, load_exported, saved_model
+from kerasdl.export import Exported, ParityError, export, exporting, load_exported, versions
 from kerasdl.training import precision_policy
 
 
@@ -36,6 +36,8 @@ def test_description_travels_with_the_export(exported: Path, digits_result: kera
     assert facts["input_shape"] == [8, 8, 1]
     assert facts["multi_label"] is False
     assert facts["metrics"] == digits_result.metrics
+    assert facts["exported_metrics"] == pytest.approx(digits_result.metrics, abs=1e-5)
+    assert (facts["format"], facts["quantization"]) == ("saved_model", None)
     assert facts["config"] == digits_result.config
     assert facts["data_fingerprint"] == digits_result.dataset.fingerprint
     parity = facts["parity"]
@@ -45,7 +47,7 @@ def test_description_travels_with_the_export(exported: Path, digits_result: kera
     assert facts["files_sha256"] == {
         name: hashlib.sha256((exported / name).read_bytes()).hexdigest()
         for name in files_in(exported)
-        if not name.startswith("assets.extra") and name != "README.md"
+        if not name.startswith("assets.extra")
     }
 
 
@@ -67,7 +69,7 @@ def test_a_number_taken_in_between(
             (Path(target) / "variables").mkdir(parents=True)
         rename(source, target)
 
-    monkeypatch.setattr(saved_model.os, "rename", rename_after_another)
+    monkeypatch.setattr(versions.os, "rename", rename_after_another)
     assert export(make_classifier(), tmp_path, examples=pictures[:1]) == tmp_path / "2"
     assert files_in(tmp_path / "1") == []
     assert sorted(os.listdir(tmp_path)) == ["1", "2"]
@@ -104,7 +106,7 @@ def test_tolerance_bounds_the_difference(make_classifier: Any, pictures: np.ndar
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-@pytest.mark.parametrize("stage", ["_write", "file_hashes", "_publish"])
+@pytest.mark.parametrize("stage", ["write", "file_hashes", "publish"])
 def test_an_interrupted_export_leaves_nothing(
     make_classifier: Any,
     pictures: np.ndarray,
@@ -113,19 +115,20 @@ def test_an_interrupted_export_leaves_nothing(
     stage: str,
     error: type[BaseException],
 ) -> None:
-    def write(classifier: Any, folder: Path) -> None:
+    def write(model: Any, signatures: Any, folder: Path) -> None:
         folder.mkdir()
         (folder / "saved_model.pb").write_bytes(b"half")
-        if stage == "_write":
+        if stage == "write":
             raise error
 
     def interrupt(*arguments: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(saved_model, "_write", write)
-    monkeypatch.setattr(saved_model, "_prove", lambda *arguments: ({}, {}))
-    if stage != "_write":
-        monkeypatch.setattr(saved_model, stage, interrupt)
+    monkeypatch.setattr(exporting, "write_saved_model", write)
+    monkeypatch.setattr(exporting, "load_version", Exported)
+    monkeypatch.setattr(exporting, "prove", lambda *arguments, **keywords: {})
+    if stage != "write":
+        monkeypatch.setattr(exporting if stage == "file_hashes" else versions, stage, interrupt)
     (tmp_path / "kept").mkdir()
     for path in (tmp_path / "new" / "x", tmp_path / "kept"):
         with pytest.raises(error):

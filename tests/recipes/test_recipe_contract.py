@@ -73,6 +73,7 @@ class Case:
         return value <= self.bar if self.metric in ("bits_per_byte", "mase") else value >= self.bar
 
 
+RUNTIMES = {"keras": (), "litert": ("ai_edge_litert",), "onnx": ("onnx", "onnxruntime", "tf2onnx")}
 NO_IMAGES = (np.zeros((4, 8, 8), np.uint8), np.zeros(3))
 # The bar is the trivial baseline and a margin: a tenth of the digits and 0.6 more, a third of the glosses and 0.35
 # more, 4.74 bits a byte for bytes one by one and 0.5 less, a quarter of the motions and 0.35 more, and of waves with
@@ -263,6 +264,33 @@ def test_the_export_is_the_trained_model(case, tmp_path):
             assert np.abs(values - served[name]).max() <= 1e-5
         else:
             assert values.tolist() == served[name].tolist()
+
+
+@pytest.mark.parametrize("format", ["keras", "litert", "onnx"])
+def test_other_formats_are_the_trained_model(case, format, tmp_path):
+    chosen, result = case
+    for runtime in RUNTIMES[format]:
+        pytest.importorskip(runtime, reason=f"{runtime} is not installed (pip install 'kerasdl[formats]')")
+    if (chosen.kind, format) == ("language", "litert"):
+        with pytest.raises(kerasdl.InputError, match="layer 'block1_attention' cannot be converted"):
+            result.export(tmp_path / "model", format=format)
+        assert not (tmp_path / "model").exists()
+        return
+    exported = kerasdl.export.load_exported(result.export(tmp_path / "model", format=format))
+    raw = chosen.data() if chosen.kind == "forecasting" else list(result.dataset.test.inputs[:5])
+    if chosen.kind == "language":
+        raw = [text[:20] for text in raw]
+        options = {"max_new_tokens": 40, "temperature": 0.7, "top_k": 9, "top_p": 0.9, "seed": 5}
+        assert exported.generate(raw, **options) == result.generate(raw, **options)
+        assert exported.generate("", temperature=0) == result.generate("", temperature=0)
+    live, served = result.predict(raw), exported.predict(raw)
+    assert live.keys() == served.keys()
+    for name, values in live.items():
+        if values.dtype.kind == "f":
+            assert np.abs(values - served[name]).max() <= 1e-4
+        else:
+            assert values.tolist() == served[name].tolist()
+    assert exported.description["exported_metrics"] == pytest.approx(result.metrics, abs=1e-4)
 
 
 def test_bad_data_is_refused(case):
