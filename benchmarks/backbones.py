@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import sys
 import tempfile
@@ -32,8 +31,7 @@ import tensorflow as tf
 
 from kerasdl import models, training
 from kerasdl.data import images
-from kerasdl.export import ImageClassifier, ParityError, export
-from kerasdl.export.loading import DESCRIPTION
+from kerasdl.export import ImageClassifier, ParityError, export, read_description
 
 SMALL = (
     "convnext_tiny",
@@ -151,7 +149,7 @@ def exported_difference(model: keras.Model, folder: Path) -> float:
     except ParityError as error:
         print(error)
         return float("nan")
-    return json.loads((written / DESCRIPTION).read_text())["parity"]["max_difference"]
+    return read_description(written)["parity"]["max_difference"]
 
 
 def main(names: list[str]) -> None:

@@ -15,7 +15,8 @@ import pytest
 from benchmarks import fuzz_folders, fuzz_objects
 from benchmarks.fuzz_mutations import CONFIG, members, packed
 from kerasdl import InputError, Result, models
-from kerasdl.export.loading import DESCRIPTION, read_description
+from kerasdl.export.formats import description_of
+from kerasdl.export.loading import read_description
 from kerasdl.safe_loading import read_json
 from kerasdl.safe_loading.npz import read_npz
 from kerasdl.training.checkpoint import read_newest, restore, write_checkpoint
@@ -170,7 +171,7 @@ def test_kept_features_that_are_damaged_are_made_again(tmp_path: Path) -> None:
     "text", ["[", "5", '{"class_names": 5}', '{"inputs": []}', '{"layout": "x"}', '{"a": 1, "a": 2}', "[" * 10**5]
 )
 def test_a_description_that_says_something_else_is_refused(text: str, tmp_path: Path) -> None:
-    (tmp_path / DESCRIPTION).parent.mkdir()
-    (tmp_path / DESCRIPTION).write_text(text)
+    description_of(tmp_path).parent.mkdir()
+    description_of(tmp_path).write_text(text)
     with pytest.raises(InputError, match="damaged description"):
         read_description(tmp_path)

@@ -52,6 +52,8 @@ def check_files(folder: Path, description: Mapping[str, Any], *, verify: bool = 
     """
     found = {name for name in _files(folder) if name not in UNHASHED}
     if not description:
+        if "saved_model.pb" not in found:
+            return  # without its description no other export can be used, which is said where it is read
         # Frames: this function, load_exported, its caller.
         warnings.warn(f"{folder} has no description by `export`, so nothing was checked. {PROGRAM}", stacklevel=3)
         return

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasdl.export import ParityError, export, saved_model
+from kerasdl.export import ParityError, export, exporting
 from kerasdl.export.first_difference import difference, first_difference, recorded
 
 
@@ -40,14 +40,14 @@ def test_a_variable_that_changed_is_named(
     make_classifier: Any, pictures: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier = make_classifier(keras.layers.Conv2D(4, 3, name="first"), keras.layers.Conv2D(4, 3, name="second"))
-    write = saved_model._write
+    write = exporting.write_saved_model
 
     def write_and_change(*arguments: Any) -> None:
         write(*arguments)
         kernel = classifier.model.get_layer("second").kernel
         kernel.assign(kernel + 1.0)
 
-    monkeypatch.setattr(saved_model, "_write", write_and_change)
+    monkeypatch.setattr(exporting, "write_saved_model", write_and_change)
     with pytest.raises(ParityError, match="'second' .*: its kernel has other values, by up to [01]"):
         export(classifier, tmp_path / "new", examples=pictures)
     assert list(tmp_path.iterdir()) == []

@@ -312,12 +312,12 @@ def test_mixed_precision_is_refused(make_classifier: Any, pictures: np.ndarray, 
 @pytest.mark.parametrize("format", FILES)
 def test_a_damaged_export_is_refused(exports: Any, tmp_path: Path, format: str) -> None:
     content = {entry.name: entry.read_bytes() for entry in exports(format).iterdir()}
-    for cut in content:
+    for cut in content.keys() - {"README.md"}:
         folder = tmp_path / cut
         folder.mkdir()
         for name, whole in content.items():
             (folder / name).write_bytes(whole[: len(whole) // 2] if name == cut else whole)
-        with pytest.raises(InputError, match="cannot load|damaged"):
+        with pytest.raises(InputError, match="other content than was exported|damaged"):
             load_exported(folder)
     (tmp_path / "kerasdl.json" / "kerasdl.json").unlink()
     with pytest.raises(InputError, match="a description that is missing"):
