@@ -69,6 +69,13 @@ def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 
     folder = find_exported(model)
     kerasdl.checks.integer(1)("top", top)
     description = read_description(folder)
+    if not description:
+        raise InputError(
+            str(folder),
+            received="a model without the description that an export by kerasdl has",
+            expected="what kerasdl exported",
+            mend="Export it with kerasdl, or load this one in Python.",
+        )
     kind = description.get("inputs", "images")
     wanted = {"images": "an image file", "series": "a file of series", "forecast": "a .csv or .tsv file"}
     for path in (raw, *more) if kind in wanted else ():

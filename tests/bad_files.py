@@ -109,7 +109,8 @@ def exported(*more: Write) -> Write:
 
 
 def run(result: str | None = None) -> Write:
-    facts = {"recipe": "image_classification", "files_sha256": {"model.keras": "0" * 64}, "diagnosis": []}
+    facts = {"recipe": "image_classification", "diagnosis": [], "task": {}, "metrics": {}, "baselines": {}}
+    facts |= {"data_fingerprint": "", "files_sha256": dict.fromkeys(("model.keras", "config.json", "history.csv"), "0")}
     files = {
         "result.json": json.dumps(facts) if result is None else result,
         "config.json": "{}",

@@ -205,7 +205,7 @@ FILES = {
     "npz: floats in [0, 1]": (npz(x=X / 255, y=Y), TRAIN + "data.npz", ["uint8", "x * 255"]),
     "npz: all images the same": (npz(x=X * 0, y=Y), TRAIN + "data.npz", ["all the same", "0 to 0"]),
     "npz: too few of a class": (npz(x=X, y=np.arange(40) // 39), TRAIN + "data.npz", ["'1' (1)", "drop"]),
-    "predict: folder without a model": (file("model/a"), "predict model a.png", ["without a SavedModel"]),
+    "predict: folder without a model": (file("model/a"), "predict model a.png", ["without saved_model.pb"]),
     "predict: damaged model": (
         all_of(file("model/1/saved_model.pb", "x"), picture("a.png")), "predict model a.png", ["model/1", "Export"],
     ),
