@@ -67,7 +67,15 @@ class LiteRTNetwork:
             interpreter = self._interpreters[key]
             for name, each in self.inputs.items():
                 interpreter.set_tensor(each["index"], np.asarray(given[name], each["dtype"]))
-            interpreter.invoke()
+            try:
+                interpreter.invoke()
+            except RuntimeError as error:
+                raise InputError(
+                    "model.tflite",
+                    received=f"a network with a step that LiteRT cannot compute ({' '.join(str(error).split())})",
+                    expected="one whose numbers have a place in its types",
+                    mend='Export with quantization="dynamic", or none: in int8 a divisor may round to 0.',
+                ) from error
             return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 

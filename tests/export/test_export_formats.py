@@ -103,6 +103,17 @@ def test_all_kinds_of_raw_images(
         loaded.generate("a")
 
 
+def test_a_step_that_litert_cannot_compute_is_told(exports: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load_exported(exports("litert"))
+
+    def invoke(self: Any) -> None:
+        raise RuntimeError("div.cc:262 data[i] != zero_point was not true.Node number 103 (DIV) failed to invoke.")
+
+    monkeypatch.setattr("ai_edge_litert.interpreter.Interpreter.invoke", invoke)
+    with pytest.raises(InputError, match=r"cannot compute .*DIV.*dynamic"):
+        loaded.predict(np.zeros((8, 8, 1), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("format", "others"), [("litert", "onnxruntime onnx"), ("onnx", "onnx tf2onnx ai_edge_litert")]
 )
