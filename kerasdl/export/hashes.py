@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasdl.errors import InputError
+from kerasdl.safe_loading import LARGEST_FILE, open_regular
 
 # Written after the hashes, so that it can show them; people may edit it.
 CARD_FILE = "README.md"
@@ -34,9 +35,17 @@ def file_hashes(folder: Path) -> dict[str, str]:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hex, read piece by piece."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file in hex, read piece by piece.
+
+    Raises:
+        InputError: For a file so large that reading it would have no end: a terabyte of zeros takes no room on a disk.
+    """
+    try:
+        # A link inside the folder has been looked at; what it leads to is a file like others.
+        with open_regular(path.resolve(), LARGEST_FILE) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except ValueError as error:
+        raise _refusal(path.parent, str(error)) from None
 
 
 def check_files(folder: Path, description: Mapping[str, Any], *, verify: bool = True) -> None:

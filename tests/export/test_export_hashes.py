@@ -67,6 +67,10 @@ CHANGES = {
         lambda folder: (folder / "variables" / "variables.index").write_bytes(b"indey"),
         "variables/variables.index with other content",
     ),
+    "a terabyte": (
+        lambda folder: os.truncate(folder / "saved_model.pb", 1 << 40),
+        "saved_model.pb has 1099511627776 bytes",
+    ),
     "missing": (lambda folder: (folder / "variables" / "variables.index").unlink(), "variables.index missing"),
     "added": (lambda folder: (folder / "assets").mkdir() or (folder / "assets" / "x").touch(), "assets/x not of"),
     "two added": (lambda folder: [(folder / name).touch() for name in "ab"], "a and 1 more not of the export"),
