@@ -7,8 +7,6 @@ Everything is decided on the validation split. The test split is measured, as by
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -20,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasdl import checks, configuration
+from kerasdl.diagnostics.curves import Z
 from kerasdl.errors import InputError
+from kerasdl.recipe_modules import find_recipe
 
 if TYPE_CHECKING:
     from kerasdl.result import Result
 
 STORY_FILE = "story.json"
-# Two-sided 95 %.
-Z = 1.96
 # What improve decides itself.
 OWN = ("directory", "resume", "callbacks", *configuration.RECORDED)
 
@@ -107,9 +105,8 @@ def improve(
         >>> result = improve(image_classification, "digits", architecture="mlp", learning_rate=1.0)
         >>> for attempt in result.story: print(attempt["finding"], attempt["remedy"], attempt["kept"])
     """
-    module: Any = importlib.import_module(f"recipes.{recipe}") if isinstance(recipe, str) else recipe
-    _check(module, rounds, budget_minutes, directory, arguments)
-    data = inspect.signature(module.train).parameters["data"].default if data is None else data
+    module, data = find_recipe(recipe, data)
+    _check(rounds, budget_minutes, directory, arguments)
     folder = None if directory is None else Path(directory)
     story: list[Attempt] = []
     tried: list[dict[str, Any]] = []
@@ -170,7 +167,7 @@ def _without_result(module: Any, data: Any, keywords: Mapping[str, Any]) -> list
 
 
 def _check(
-    module: Any, rounds: int, budget_minutes: float | None, directory: str | Path | None, arguments: Mapping[str, Any]
+    rounds: int, budget_minutes: float | None, directory: str | Path | None, arguments: Mapping[str, Any]
 ) -> None:
     checks.integer(1, example=3)("rounds", rounds)
     if budget_minutes is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import hashlib
 import io
 import math
 import os
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasdl.configuration import differences, jsonable, write_json, write_text
 from kerasdl.errors import InputError
-from kerasdl.safe_loading import LARGEST_FILE, LARGEST_JSON, load_keras, open_regular, read_json, read_regular
+from kerasdl.safe_loading import LARGEST_FILE, LARGEST_JSON, load_keras, read_json, read_regular, sha256_of
 
 if TYPE_CHECKING:
     import keras
@@ -118,7 +117,7 @@ def seal(
     os.replace(beside, directory / MODEL_FILE)
     write_json(directory / CONFIG_FILE, config)
     write_text(directory / HISTORY_FILE, _history_as_csv(history))
-    hashes = {name: _sha256(directory / name) for name in SEALED_FILES}
+    hashes = {name: sha256_of(directory / name, LARGEST_FILE) for name in SEALED_FILES}
     write_json(directory / RESULT_FILE, {**facts, "files_sha256": hashes})
     shutil.rmtree(directory / CHECKPOINT_FOLDER, ignore_errors=True)
     for left in directory.glob(f".*{MODEL_FILE}"):  # of a process that was killed while it wrote
@@ -152,7 +151,7 @@ def unseal(directory: Path) -> tuple[keras.Model, dict[str, Any], dict[str, list
     if sorted(facts["files_sha256"]) != sorted(SEALED_FILES):
         raise ValueError(f"{RESULT_FILE} names other files than {', '.join(SEALED_FILES)}")
     for name, digest in facts["files_sha256"].items():
-        if _sha256(directory / name) != digest:
+        if sha256_of(directory / name, LARGEST_FILE) != digest:
             raise ValueError(f"{name} has changed since it was written")
     config = read_json(directory / CONFIG_FILE, largest=LARGEST_JSON)
     history = _history_from_csv(read_regular(directory / HISTORY_FILE, LARGEST_JSON).decode("utf-8"))
@@ -175,11 +174,6 @@ def refusing_damage(directory: Path) -> Iterator[None]:
             expected="the files as they were written",
             mend="Restore the folder from a copy, or train again.",
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    with open_regular(path, LARGEST_FILE) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _history_as_csv(history: Mapping[str, Sequence[float]]) -> str:

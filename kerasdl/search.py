@@ -8,7 +8,6 @@ Here the parts of `kerasdl.tuning` meet the recipes, their data and their result
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Literal
 
 from kerasdl import checks, configuration, search_crew
 from kerasdl.errors import InputError
+from kerasdl.recipe_modules import find_recipe
 from kerasdl.search_outcome import Outcome
 from kerasdl.search_run import Search
 from kerasdl.tuning import log, proposers, spaces, wire
@@ -93,10 +93,7 @@ def search(
         >>> outcome = search(image_classification, "digits", max_trials=20, tuner="hyperband")
         >>> outcome.best.metrics, outcome.best_config
     """
-    module = (
-        importlib.import_module(recipe if "." in recipe else f"recipes.{recipe}") if isinstance(recipe, str) else recipe
-    )
-    _check_recipe(module)
+    module, data = find_recipe(recipe, data)
     for name, value, least in (("max_trials", max_trials, 1), ("finalists", finalists, 1), ("repeats", repeats, 1)):
         checks.integer(least, example=3)(name, value)
     checks.integer(0, maximum=2**31)("seed", seed)
@@ -107,7 +104,6 @@ def search(
     for name, minutes in (("trial_minutes", trial_minutes), ("budget_minutes", budget_minutes)):
         if minutes is not None:
             checks.number(0, above=True, example=30)(name, minutes)
-    data = inspect.signature(module.train).parameters["data"].default if data is None else data
     _check_fixed(module, fixed)
     whole = spaces.make_space(module.space, space, fixed)
     known = spaces.discover(whole)
@@ -185,17 +181,6 @@ def search(
 
 def _say_nothing(line: str) -> None:
     pass
-
-
-def _check_recipe(module: Any) -> None:
-    missing = [name for name in ("train", "space", "resolve", "load") if not hasattr(module, name)]
-    if missing:
-        raise InputError(
-            "recipe",
-            received=f"{module!r}, which has no {missing[0]}",
-            expected="a recipe, such as recipes.image_classification, or its name",
-            mend="from recipes import image_classification; search(image_classification, ...)",
-        )
 
 
 def _check_fixed(module: Any, fixed: Mapping[str, Any]) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 
 from kerasdl import measuring
 from kerasdl.baselines import bag_of_words
-from kerasdl.data.token_examples import TokenExamples, pad
+from kerasdl.data.token_examples import TokenExamples
 from kerasdl.data.vocabulary import Vocabulary
+from kerasdl.padding import pad
 
 if TYPE_CHECKING:
     import keras

@@ -78,3 +78,5 @@ def test_bad_arguments_are_refused():
     ):
         with pytest.raises(InputError, match=words):
             kerasdl.improve(image_classification, "digits", **{**SHORT, **arguments})
+    with pytest.raises(InputError, match="a recipe, such as"):
+        kerasdl.improve(json, "digits")

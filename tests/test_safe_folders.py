@@ -15,8 +15,8 @@ import pytest
 from benchmarks import fuzz_folders, fuzz_objects
 from benchmarks.fuzz_mutations import CONFIG, members, packed
 from kerasdl import InputError, Result, models
+from kerasdl.export.folders import read_description
 from kerasdl.export.formats import description_of
-from kerasdl.export.loading import read_description
 from kerasdl.safe_loading import read_json
 from kerasdl.safe_loading.npz import read_npz
 from kerasdl.training.checkpoint import read_newest, restore, write_checkpoint

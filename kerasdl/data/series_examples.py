@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasdl.data.dataset import Split
-from kerasdl.data.token_examples import padded_length
+from kerasdl.padding import padded_length
 from kerasdl.series_values import padded
 
 

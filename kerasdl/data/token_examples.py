@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerasdl.padding import pad, padded_length
-
-__all__ = ["TokenExamples", "pad", "padded_length"]
+from kerasdl.padding import pad
 
 
 class TokenExamples:

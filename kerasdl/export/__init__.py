@@ -7,7 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from kerasdl.export.accuracy import accuracy_line
-from kerasdl.export.loading import Exported, find_exported, load_exported, read_description
+from kerasdl.export.folders import find_exported, read_description
+from kerasdl.export.loading import Exported, load_exported
 
 if TYPE_CHECKING:
     from kerasdl.export.exporting import Predictor, export

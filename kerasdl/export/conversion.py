@@ -47,8 +47,8 @@ def network_function(model: keras.Model) -> Any:
     )
 
 
-def recurrent_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the layers that go along time step by step."""
+def recurrent_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Return the layers of a model, or of a wrapper and itself, that go along time step by step."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
 
 

@@ -142,7 +142,6 @@ def export(
             facts["signatures"] = {name: _ends(function) for name, function in exported.signatures.items()}
         if measure is not None:
             facts["exported_metrics"] = dict(measure(exported))
-        described.unlink()
         facts["files_sha256"] = file_hashes(saved)
         _write_facts(described, facts)
         facts["description_file"] = described.relative_to(saved).as_posix()

@@ -6,7 +6,6 @@ wrote them: whoever can change the files can change the hash.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasdl.errors import InputError
-from kerasdl.safe_loading import LARGEST_FILE, open_regular
+from kerasdl.safe_loading import LARGEST_FILE, sha256_of
 
 # Written after the hashes, so that it can show them; people may edit it.
 CARD_FILE = "README.md"
@@ -31,19 +30,14 @@ def file_hashes(folder: Path) -> dict[str, str]:
     Raises:
         InputError: For a link that leads out of the folder, and for what is neither file nor folder.
     """
-    return {name: sha256_of(folder / name) for name in sorted(_files(folder)) if name not in UNHASHED}
+    return {name: _hash_of(folder / name) for name in sorted(_files(folder)) if name not in UNHASHED}
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hex, read piece by piece.
-
-    Raises:
-        InputError: For a file so large that reading it would have no end: a terabyte of zeros takes no room on a disk.
-    """
+def _hash_of(path: Path) -> str:
     try:
         # A link inside the folder has been looked at; what it leads to is a file like others.
-        with open_regular(path.resolve(), LARGEST_FILE) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path.resolve(), LARGEST_FILE)
+    # So large that reading it would have no end: a terabyte of zeros takes no room on a disk.
     except ValueError as error:
         raise _refusal(path.parent, str(error)) from None
 
@@ -72,7 +66,7 @@ def check_files(folder: Path, description: Mapping[str, Any], *, verify: bool = 
             others = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise _refusal(folder, f"{min(names)}{others} {kind}")
     for name in sorted(recorded) if verify else ():
-        if sha256_of(folder / name) != recorded[name]:
+        if _hash_of(folder / name) != recorded[name]:
             raise _refusal(folder, f"{name} with other content than was exported")
 
 

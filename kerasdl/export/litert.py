@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ import numpy as np
 
 from kerasdl.errors import InputError
 from kerasdl.export.formats import require
-from kerasdl.export.quiet import captured
+from kerasdl.export.quiet import captured, errors_only
 
 if TYPE_CHECKING:
     import keras
@@ -106,7 +105,7 @@ def write_litert(
     conversion.check_precision(model, "litert")
     recurrent = conversion.recurrent_layers(model)
     # Those of the model itself: a wrapper such as Bidirectional has the name that its builder gave.
-    loops = [each for each in model.layers if _recurrent(each)] if _lengths_vary(model) else []
+    loops = [each for each in model.layers if conversion.recurrent_layers(each)] if _lengths_vary(model) else []
     if loops:
         raise InputError(
             'format="litert"',
@@ -129,20 +128,9 @@ def write_litert(
         return converter.convert()
 
     # The converter's advice is against the only way that works.
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
+    with errors_only("absl"):
         file.write_bytes(conversion.convert(converted, model, format="litert"))
-    finally:
-        logger.setLevel(level)
 
 
 def _lengths_vary(model: keras.Model) -> bool:
     return any(size is None for each in model.inputs for size in each.shape[1:])
-
-
-def _recurrent(layer: Any) -> bool:
-    import keras
-
-    return any(isinstance(part, keras.layers.RNN) for part in layer._flatten_layers())

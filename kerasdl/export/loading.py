@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from kerasdl.errors import InputError, check_choice
-from kerasdl.export.formats import FILES, description_of, format_of, load_network
+from kerasdl.export.folders import find_exported, read_description
+from kerasdl.export.formats import description_of, format_of, load_network
 from kerasdl.export.hashes import check_files
 from kerasdl.export.outputs import DEFAULTS, Outputs
 from kerasdl.export.parity import Trial
@@ -20,12 +21,7 @@ from kerasdl.export.raw_series import predict_raw_series
 from kerasdl.export.raw_texts import as_texts, predict_raw_texts
 from kerasdl.export.raw_windows import predict_raw_windows
 from kerasdl.export.signature import Signature
-from kerasdl.export.versions import versions_in
 from kerasdl.forecast_layout import ForecastLayout
-from kerasdl.safe_loading import LARGEST_JSON, read_json
-
-# What is used of a description.
-_TYPES = {"class_names": list, "multi_label": bool, "inputs": str, "input_shape": list, "layout": dict, "missing": str}
 
 
 class Exported:
@@ -222,52 +218,6 @@ class ExportedNetwork(Exported):
         """Return each prompt with what a language model writes after it; see :meth:`generate`."""
         loop = self._pipeline.text_loop
         return super().write(prompts, **options) if loop is None else loop.write(list(prompts), **options)
-
-
-def read_description(folder: Path) -> dict[str, Any]:
-    """Return what an exported version says of itself, nothing where it says nothing.
-
-    Raises:
-        InputError: When its description is damaged.
-    """
-    description = description_of(folder)
-    if not description.exists() and not description.is_symlink():
-        return {}
-    try:
-        if description.parent.is_symlink() and description.parent != folder:
-            raise ValueError(f"{description.parent.name} is a link")
-        found = read_json(description, largest=LARGEST_JSON)
-        for name in found.keys() & _TYPES.keys():
-            if not isinstance(found[name], _TYPES[name]):
-                raise TypeError(f"{name} is {type(found[name]).__name__}")
-        return found
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            str(description),
-            received=f"a damaged description ({type(error).__name__}: {str(error)[:100]})",
-            expected="the file as `export` wrote it",
-            mend="Export it again.",
-        ) from error
-
-
-def find_exported(path: str | Path) -> Path:
-    """Return the folder of an exported version; a model's folder stands for its highest version.
-
-    Raises:
-        InputError: When nothing was exported there.
-    """
-    path = Path(path)
-    if format_of(path) is not None:
-        return path
-    versions = versions_in(path)
-    if not versions or format_of(path / str(versions[-1])) is None:
-        raise InputError(
-            str(path),
-            received=f"a folder without {', '.join(FILES.values())}" if path.is_dir() else "no such folder",
-            expected="a folder that `export` wrote, such as saved_models/digits or saved_models/digits/1",
-            mend="Check the path, or export first.",
-        )
-    return path / str(versions[-1])
 
 
 def load_version(folder: Path) -> Exported:

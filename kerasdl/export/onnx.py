@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasdl.export.formats import require
+from kerasdl.export.quiet import errors_only
 
 if TYPE_CHECKING:
     import keras
@@ -91,7 +91,7 @@ def write_onnx(
         except Exception:
             return converted(False)
 
-    with _quiet("tf2onnx", "root"):
+    with errors_only("tf2onnx", "root"):
         proto = conversion.convert(converted_somehow, model, format="onnx")
         if quantization is None:
             onnx.save(proto, str(file))
@@ -157,19 +157,3 @@ def _quantize(plain: Path, file: Path, quantization: str, calibration: Iterable[
             return next(examples, None)
 
     tools.quantize_static(str(prepared), str(file), Reader(), per_channel=True, weight_type=tools.QuantType.QInt8)
-
-
-class _quiet:
-    """Let loggers say errors only, for a while."""
-
-    def __init__(self, *names: str):
-        self._loggers = [logging.getLogger(None if name == "root" else name) for name in names]
-
-    def __enter__(self) -> None:
-        self._levels = [logger.level for logger in self._loggers]
-        for logger in self._loggers:
-            logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        for logger, level in zip(self._loggers, self._levels, strict=True):
-            logger.setLevel(level)

@@ -37,14 +37,16 @@ def from_logits(logits: Any, class_names: Sequence[str], *, multi_label: bool) -
         classes).
     """
     logits = np.asarray(logits, np.float32)
-    if multi_label:
-        scores = np.exp(-np.logaddexp(np.float32(0), -logits))
-    else:
-        # Without the largest no power overflows.
-        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        scores = powers / powers.sum(axis=-1, keepdims=True)
+    scores = np.exp(-np.logaddexp(np.float32(0), -logits)) if multi_label else softmax(logits)
     outputs = {"scores": scores, "label": np.array(class_names, dtype=object)[scores.argmax(axis=-1)]}
     return outputs | {"present": scores > THRESHOLD} if multi_label else outputs
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    """Return the shares that numbers along the last axis stand for."""
+    # Without the largest no power overflows.
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def from_logits_in_graph(logits: Any, class_names: Sequence[str], *, multi_label: bool) -> dict[str, Any]:

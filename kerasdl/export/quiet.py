@@ -1,8 +1,9 @@
-"""Keep what native code writes to standard error off the terminal."""
+"""Keep what converters and native code have to say off the terminal."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -27,3 +28,17 @@ def captured() -> Iterator[Callable[[], str]]:
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def errors_only(*names: str) -> Iterator[None]:
+    """Let loggers say errors only, for a while."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

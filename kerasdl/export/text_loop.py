@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kerasdl.export.formats import Network
-from kerasdl.export.outputs import DEFAULTS, Outputs
+from kerasdl.export.outputs import DEFAULTS, Outputs, softmax
 from kerasdl.export.raw_texts import as_texts
 from kerasdl.export.token_ids import TokenIds
 from kerasdl.padding import padded_length
@@ -132,20 +132,15 @@ def choose(logits: np.ndarray, uniform: np.ndarray, *, temperature: float, top_k
     scaled = logits / np.float32(temperature)
     # Of equal ones the first are kept.
     order = np.argsort(-scaled, axis=-1, kind="stable")
-    shares = _softmax(scaled)
+    shares = softmax(scaled)
     if top_k or top_p < 1:
         listed = np.arange(scaled.shape[-1]) < (top_k or scaled.shape[-1])
-        ordered = _softmax(np.where(listed, np.take_along_axis(scaled, order, axis=-1), -np.inf))
+        ordered = softmax(np.where(listed, np.take_along_axis(scaled, order, axis=-1), -np.inf))
         before = np.cumsum(ordered, axis=-1) - ordered
         kept = listed & ~((before >= np.float32(top_p)) & (top_p < 1))
         chosen = np.zeros(scaled.shape, bool)
         np.put_along_axis(chosen, order, kept, axis=-1)
-        shares = _softmax(np.where(chosen, scaled, -np.inf))
+        shares = softmax(np.where(chosen, scaled, -np.inf))
     sums = np.cumsum(shares, axis=-1)
     reached = (sums > uniform[:, None] * sums[:, -1:]) & (shares > 0)
     return reached.argmax(axis=-1).astype(np.int32)
-
-
-def _softmax(values: np.ndarray) -> np.ndarray:
-    powers = np.exp(values - values.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)

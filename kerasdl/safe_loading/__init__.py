@@ -16,9 +16,9 @@ Whatever fails, fails as one :class:`kerasdl.InputError`.
 
 from kerasdl.safe_loading.archive import LARGEST_FILE
 from kerasdl.safe_loading.loading import load_keras
-from kerasdl.safe_loading.strict_json import open_regular, read_json, read_regular
+from kerasdl.safe_loading.strict_json import open_regular, read_json, read_regular, sha256_of
 
 # What a run or an export says of itself; vocabularies are in it.
 LARGEST_JSON = 1 << 26
 
-__all__ = ["LARGEST_FILE", "LARGEST_JSON", "load_keras", "open_regular", "read_json", "read_regular"]
+__all__ = ["LARGEST_FILE", "LARGEST_JSON", "load_keras", "open_regular", "read_json", "read_regular", "sha256_of"]

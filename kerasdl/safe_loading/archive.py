@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
 import struct
 import zipfile
+from collections.abc import Iterator
 
 from kerasdl.safe_loading.strict_json import open_regular
 
@@ -26,10 +28,16 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
         OSError: When the file cannot be read.
         ValueError: When it is damaged or holds anything else.
     """
+    with open_regular(path, LARGEST_FILE) as file, damage_as_value_error():
+        return _read(file)
+
+
+@contextlib.contextmanager
+def damage_as_value_error() -> Iterator[None]:
+    """Turn what Python's zip reader raises on damaged archives into one error."""
     try:
-        with open_regular(path, LARGEST_FILE) as file:
-            return _read(file)
-    # What Python's zip reader raises on damaged archives; NotImplementedError is for what it does not know.
+        yield
+    # NotImplementedError is for what it does not know.
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, struct.error, KeyError) as error:
         raise ValueError(f"a damaged archive ({error})") from error
 

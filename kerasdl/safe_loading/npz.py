@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import os
-import struct
 import zipfile
-from collections.abc import Iterator
 
 import numpy as np
 
-from kerasdl.safe_loading.archive import LARGEST_FILE
+from kerasdl.safe_loading.archive import LARGEST_FILE, damage_as_value_error
 from kerasdl.safe_loading.strict_json import open_regular
 
 
@@ -29,7 +26,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         OSError: When it cannot be read.
         ValueError: When it is damaged, compressed, or holds anything else than plain arrays.
     """
-    with open_regular(path, LARGEST_FILE) as file, _as_value_error(), zipfile.ZipFile(file) as archive:
+    with open_regular(path, LARGEST_FILE) as file, damage_as_value_error(), zipfile.ZipFile(file) as archive:
         entries, size = archive.infolist(), os.fstat(file.fileno()).st_size
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise ValueError("arrays that are compressed")
@@ -38,15 +35,6 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         if not all(entry.filename.endswith(".npy") for entry in entries):
             raise ValueError("something else than arrays")
         return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
-
-
-@contextlib.contextmanager
-def _as_value_error() -> Iterator[None]:
-    # What the readers of zip raise on damaged archives.
-    try:
-        yield
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, KeyError, struct.error) as error:
-        raise ValueError(f"a damaged archive ({error})") from error
 
 
 def _array(content: bytes) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import math
@@ -54,6 +55,21 @@ def read_regular(path: str | os.PathLike[str], largest: int) -> bytes:
     with open_regular(path, largest) as file:
         # A file that grows meanwhile is read as far as it may.
         return file.read(largest)
+
+
+def sha256_of(path: str | os.PathLike[str], largest: int) -> str:
+    """Return the SHA-256 of a regular file in hex, read piece by piece, see :func:`open_regular`.
+
+    Args:
+        path: Of the file.
+        largest: Bytes that it may have.
+
+    Raises:
+        OSError: When it cannot be read.
+        ValueError: When it is something else than a file, or larger.
+    """
+    with open_regular(path, largest) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: str | os.PathLike[str], *, largest: int = LARGEST) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasdl.data.token_examples import TokenExamples, pad, padded_length
+from kerasdl.data.token_examples import TokenExamples
+from kerasdl.padding import pad, padded_length
 from kerasdl.training import TrainingBatches
 
 SEQUENCES = [np.arange(1, length + 1, dtype=np.int32) for length in (3, 0, 20, 70, 1)]
