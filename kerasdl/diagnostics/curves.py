@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,19 @@ class Finding:
         name: For example "overfitting".
         evidence: The numbers it rests on.
         advice: One plain sentence.
-        remedy: Keyword arguments for the same recipe's `train`.
+        remedy: Keyword arguments for the same recipe's `train`; none where no argument mends it.
+        details: What is too much for one line, such as which examples; for JSON.
     """
 
     name: str
     evidence: dict[str, float]
     advice: str
     remedy: dict[str, Any]
+    details: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.advice} Evidence: {self.evidence_text()}. Remedy: {self.remedy_text()}."
+        remedy = f" Remedy: {self.remedy_text()}." if self.remedy else ""
+        return f"{self.name}: {self.advice} Evidence: {self.evidence_text()}.{remedy}"
 
     def evidence_text(self) -> str:
         """Return the evidence on one line."""
