@@ -78,13 +78,19 @@ def find(
             ),
             diagnostics.diagnose_calibration(scores, targets, config),
         ]
-        indices, answers, trained_on = linear_answers(dataset)
-        if len(indices):
-            linear_right = answers == targets[indices]
-            found.append(
-                diagnostics.diagnose_linear(right("validation")[indices], linear_right, config, trained_on=trained_on)
-            )
+        # With weights the classes count otherwise than in the accuracy, which the linear model is after.
+        if not config.get("class_weight"):
+            indices, answers, trained_on = linear_answers(dataset)
+            model_right, linear_right = right("validation")[indices], answers == targets[indices]
+            found.append(diagnostics.diagnose_linear(model_right, linear_right, config, trained_on=trained_on))
     return [finding for finding in found if finding is not None]
+
+
+def guesses(predicted: np.ndarray, targets: np.ndarray) -> bool:
+    """Return whether the balanced accuracy is not above that of guessing, beyond chance."""
+    each = [predicted[targets == index] == index for index in np.unique(targets)]
+    error = np.sqrt(sum(some.var() / len(some) for some in each)) / len(each)
+    return bool(np.mean([some.mean() for some in each]) - 1.96 * error <= 1 / len(each))
 
 
 def sorted_findings(findings: Sequence[Finding]) -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,17 +12,18 @@ if TYPE_CHECKING:
     from kerasdl.data import Dataset, Split
 
 MOST_EXAMPLES = {"images": 2000, "series": 2000, "text": 5000}
-"""Of training, and as many of validation: some second on one core."""
+"""Of training, and as many of validation: a fraction of a second on one core."""
 SIDE, STEPS = 16, 64
 """Pixels of a side, and time steps, that larger inputs are brought to."""
-ITERATIONS = 50
+PENALTY = 0.1
+"""Of ridge regression, as a share of the examples, on values of variance 1."""
 
 
 def linear_answers(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, int]:
     """Fit a linear model on training examples and let it answer validation examples.
 
-    Of images and series a logistic regression on standardised values, of texts a linear support vector machine on
-    TF-IDF of words, by scikit-learn with its default penalties.
+    Of images and series ridge regression of the classes on standardised values, which is solved in closed form; of
+    texts a linear support vector machine on TF-IDF of words; both by scikit-learn.
 
     Args:
         dataset: Images, texts or series, each with one class.
@@ -34,9 +34,8 @@ def linear_answers(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, int]:
 
     Reference: Wang and Manning, Baselines and bigrams, ACL 2012, https://aclanthology.org/P12-2018
     """
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import RidgeClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
@@ -48,14 +47,11 @@ def linear_answers(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, int]:
         vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
         classifier = make_pipeline(vectorizer, LinearSVC(random_state=0))
     else:
-        classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
+        classifier = make_pipeline(StandardScaler(), RidgeClassifier(alpha=PENALTY * len(known)))
     table, targets = _table(dataset, dataset.train, known)
     if len(np.unique(targets)) < 2 or (dataset.kind == "text" and not any(text.strip() for text in table)):
         return asked[:0], asked[:0], 0
-    with warnings.catch_warnings():
-        # Nearly there is good enough for a bar.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        classifier.fit(table, targets)
+    classifier.fit(table, targets)
     return asked, classifier.predict(_table(dataset, dataset.validation, asked)[0]), len(known)
 
 

@@ -198,6 +198,9 @@ def diagnose(
         label_accuracy=float(right[1].mean()) if dataset.multi_label else None,
         **measured,
     )
+    if config.get("class_weight") and not data_findings.guesses(scores.argmax(axis=1), validation.targets):
+        # Weights give up accuracy for the rare classes, on purpose.
+        found = [finding for finding in found if finding.name != "no_better_than_majority"]
     return data_findings.sorted_findings(
         [*found, *data_findings.find(dataset, scored=scored, scores=scores, config=config, **measured)]
     )

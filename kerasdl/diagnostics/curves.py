@@ -61,6 +61,16 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def no_better(accuracy: float, count: int, majority: float) -> bool:
+    """Return whether an accuracy is not above the majority's share beyond chance, and that is not for want of examples.
+
+    With few examples the interval reaches from the majority's share to a good model's; then nothing is known. It must
+    end below half of what there is to win.
+    """
+    low, high = wilson_interval(accuracy, count)
+    return low <= majority and high < (1 + majority) / 2
+
+
 def diagnose_classifier(
     *,
     history: Mapping[str, Sequence[float]],
@@ -115,9 +125,9 @@ def diverged(history: Mapping[str, Sequence[float]], config: Mapping[str, Any]) 
 
 def _baseline(accuracy: float, count: int, class_shares: Sequence[float], config: Mapping[str, Any]) -> Finding | None:
     majority = max(class_shares)
-    low, _ = wilson_interval(accuracy, count)
-    if low > majority:
+    if not no_better(accuracy, count, majority):
         return None
+    low, _ = wilson_interval(accuracy, count)
     return Finding(
         "no_better_than_majority",
         {"validation_accuracy": accuracy, "lower_bound": low, "majority_share": majority, "examples": count},

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from kerasdl.diagnostics.curves import SMALLEST_GAP, Finding, wilson_interval
+from kerasdl.diagnostics.curves import SMALLEST_GAP, Finding, no_better, wilson_interval
 
 FEWEST_SURE, USUAL_SURE = 20, 100
 """Examples of which the model is surest, as many as the share of wrong labels is estimated by: at least, and as a rule
 no less as long as they are at most a quarter of all."""
+FLAT = 0.2
+"""Nats: if a model's doubts about an example say no more beyond those about its class, it has no second thoughts."""
 LISTED = 100
 """Examples that a finding lists."""
 
@@ -75,21 +77,22 @@ def noise_share(scores: np.ndarray, targets: np.ndarray) -> tuple[float, float, 
 
     Reference: the curve of risk and coverage: Geifman and El-Yaniv, arXiv:1705.08500.
     """
-    count = len(targets)
-    sure = max(count // 8, min(count // 4, USUAL_SURE))
-    if sure < FEWEST_SURE:
+    surest = _surest(scores)
+    if len(surest) < FEWEST_SURE:
         return float("nan"), 0.0, 1.0
-    surest = np.argsort(-scores.max(axis=1), kind="stable")[:sure]
     share = float((scores[surest].argmax(axis=1) != targets[surest]).mean())
-    return (share, *wilson_interval(share, sure))
+    return (share, *wilson_interval(share, len(surest)))
 
 
 def diagnose_labels(scores: np.ndarray, targets: np.ndarray, config: Mapping[str, Any]) -> Finding | None:
     """Find wrong labels among the validation examples, which stand for those of the training examples.
 
     The rule: of the examples that the model is surest of, more than 3 % are labelled otherwise, beyond chance, see
-    :func:`noise_share`; and the model is better than the most frequent class, beyond chance. Only held-out examples are
-    judged: of its training examples a model knows the labels by heart, wrong ones too.
+    :func:`noise_share`; the model is better than the most frequent class, beyond chance; and the labels that it denies
+    do not depend on the examples, as confident learning supposes of wrong ones: if they were the model's own second
+    thoughts, the examples would be hard, not the labels wrong. Of two classes there are no second thoughts; then the
+    model must be surer than its doubts allow for. Only held-out examples are judged: of its training examples a model
+    knows the labels by heart, wrong ones too.
 
     Args:
         scores: Of shape (count, classes), each row sums to 1.
@@ -106,7 +109,7 @@ def diagnose_labels(scores: np.ndarray, targets: np.ndarray, config: Mapping[str
     share, low, high = noise_share(scores, targets)
     accuracy = float((scores.argmax(axis=1) == targets).mean())
     majority = float(np.bincount(targets).max() / len(targets))
-    if low <= SMALLEST_GAP or wilson_interval(accuracy, len(targets))[0] <= majority:
+    if low <= SMALLEST_GAP or wilson_interval(accuracy, len(targets))[0] <= majority or _hard(scores, targets):
         return None
     found = suspicious_labels(scores, targets)
     # As many as are estimated to be wrong: the paper's pruning by noise rate, over all classes at once.
@@ -131,13 +134,43 @@ def diagnose_labels(scores: np.ndarray, targets: np.ndarray, config: Mapping[str
     )
 
 
+def _surest(scores: np.ndarray) -> np.ndarray:
+    sure = max(len(scores) // 8, min(len(scores) // 4, USUAL_SURE))
+    return np.argsort(-scores.max(axis=1), kind="stable")[:sure]
+
+
+def _hard(scores: np.ndarray, targets: np.ndarray) -> bool:
+    """Return whether the doubts that the model has of each example explain the labels that it denies.
+
+    The likelihood of those labels by the doubts about each example is compared with that by the mean doubts about all
+    sure examples of the same answer, which are the noise that depends on the class only.
+    """
+    surest = _surest(scores)
+    scores, targets = scores[surest].astype(np.float64), targets[surest]
+    answers = scores.argmax(axis=1)
+    wrong = answers != targets
+    if scores.shape[1] == 2:
+        doubts = 1 - scores.max(axis=1)
+        return bool(wrong.sum() <= doubts.sum() + 2 * np.sqrt((doubts * (1 - doubts)).sum()))
+    doubts = np.maximum(scores, 1e-12)
+    doubts[np.arange(len(doubts)), answers] = 0
+    doubts /= doubts.sum(axis=1, keepdims=True)
+    means = np.stack([doubts[answers == answer].mean(axis=0) for answer in answers[wrong]])
+    own = np.maximum(doubts[wrong], 1e-12)
+    ratios = np.log(own / np.maximum(means, 1e-12))
+    found = ratios[np.arange(len(own)), targets[wrong]].mean()
+    # What it is on average if the doubts are right; if the noise is that of the class, it is 0 or below.
+    expected = (own * ratios).sum(axis=1).mean()
+    return bool(expected > FLAT and found > expected / 2)
+
+
 def diagnose_memorising(
     *, train_accuracy: float, train_count: int, accuracy: float, count: int, majority: float
 ) -> Finding | None:
     """Find a model that knows its training labels by heart and nothing else, as it does with shuffled labels.
 
-    The rule: on validation it is not better than the most frequent class, beyond chance, and on the training examples
-    it is, by more than the intervals of both.
+    The rule: on validation it is not better than the most frequent class, see
+    :func:`kerasdl.diagnostics.curves.no_better`; on the training examples it is, by more than the intervals of both.
 
     Args:
         train_accuracy: Share right on training examples.
@@ -153,7 +186,7 @@ def diagnose_memorising(
     """
     low, high = wilson_interval(accuracy, count)
     train_low, _ = wilson_interval(train_accuracy, train_count)
-    if low > majority or train_low <= max(majority, high) + SMALLEST_GAP:
+    if not no_better(accuracy, count, majority) or train_low <= max(majority, high) + SMALLEST_GAP:
         return None
     return Finding(
         "memorising_noise",
