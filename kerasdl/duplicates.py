@@ -23,8 +23,8 @@ SPREAD = 1.2947
 """E(log X_10 - log X_4) of the order statistics of 10 standard exponential numbers, which gives the m of data."""
 FALSE_ALARMS = 0.5
 """Expected number of examples that are taken for near duplicates by chance, all together."""
-LARGEST_RATIO = 0.5
-"""Whatever the dimension: the power law is not to be trusted further."""
+LARGEST_RATIO = {"images": 0.5, "series": 0.5, "text": 0.8}
+"""Whatever the dimension: the power law is not to be trusted further. Texts are compared word by word afterwards."""
 ROUNDING = 1e-3
 """Distances below are none: float32 has no smaller ones."""
 ALIKE = 0.8
@@ -92,7 +92,7 @@ def find_duplicates(
         chosen = np.unique(np.linspace(0, len(asked) - 1, most).astype(int))
         compared = len(chosen)
         sign = signer(known, kind=kind)
-        found, ratio = _near(sign(known), sign(asked[chosen]), most_pairs=most_pairs)
+        found, ratio = _near(sign(known), sign(asked[chosen]), most_pairs=most_pairs, most=LARGEST_RATIO[kind])
         before = set(pairs)
         found = [pair for one, other in found if (pair := (int(chosen[one]), other)) not in before]
         pairs += [pair for pair in found if kind != "text" or _share_words(asked[pair[0]], known[pair[1]])]
@@ -108,7 +108,7 @@ def _exact(known: list[bytes], asked: list[bytes]) -> list[tuple[int, int]]:
     return [(index, place) for index, key in enumerate(asked) for place in places.get(key, ())]
 
 
-def _near(known: Signatures, asked: Signatures, *, most_pairs: int) -> tuple[list[tuple[int, int]], float]:
+def _near(known: Signatures, asked: Signatures, *, most_pairs: int, most: float) -> tuple[list[tuple[int, int]], float]:
     count = len(known[0])
     order = np.random.default_rng(0).permutation(count)
     # Zeros that fill the last part up are as far as what has nothing in common.
@@ -130,7 +130,7 @@ def _near(known: Signatures, asked: Signatures, *, most_pairs: int) -> tuple[lis
     # The upper distances only, which copies among the known do not touch.
     spread = float(np.mean(np.log(own[:, -1]) - np.log(own[:, REFERENCE])))
     dimension = SPREAD / max(spread, 1e-3)
-    ratio = min(LARGEST_RATIO, (FALSE_ALARMS / (CHANCE * len(asked[0]))) ** (1 / dimension))
+    ratio = min(most, (FALSE_ALARMS / (CHANCE * len(asked[0]))) ** (1 / dimension))
 
     found = []
     size = max(1, BLOCK_VALUES // (PARTS * width))

@@ -47,10 +47,10 @@ def diagnose_leakage(
 ) -> Finding | None:
     """Find leakage that changes what the splits say.
 
-    The rule: of the validation or of the test split more examples are among the training ones (of the test split also
-    among the validation ones) than half the 95 % interval of the accuracy has room for, so that what they add to it is
-    beyond chance. A few duplicates in a large split are left alone, as are short texts that are bound to repeat. Where
-    only a sample was looked at, the shares are at least so large.
+    The rule: of the validation or of the test split a larger share is among the training examples (of the test split
+    also among the validation ones) than the 95 % interval of the accuracy is wide: what the split says is then beyond
+    what chance explains. A few duplicates in a large split are left alone, as are short texts that are bound to repeat.
+    Where only a sample was looked at, the shares are at least so large.
 
     Args:
         leaks: What :func:`find_leaks` returned.
@@ -76,7 +76,7 @@ def diagnose_leakage(
         accuracy, count = float(answers[split].mean()), len(answers[split])
         low, high = wilson_interval(accuracy, count)
         kept = np.delete(answers[split], indices)
-        serious |= len(indices) > 1 and len(indices) / count > (high - low) / 2
+        serious |= len(indices) > 1 and len(indices) / count > high - low
         evidence |= {
             f"{split}_leaked": len(indices),
             f"{split}_share": len(indices) / count,
