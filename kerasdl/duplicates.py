@@ -62,9 +62,40 @@ class Duplicates:
         return np.unique(self.asked)
 
 
-def find_duplicates(
-    known: np.ndarray, asked: np.ndarray, *, kind: str, most_pairs: int = MOST_PAIRS, near: bool = True
-) -> Duplicates:
+class Known:
+    """Examples among which others are looked for, prepared once for several splits.
+
+    Args:
+        inputs: Of a split, usually of the training one.
+        kind: "images", "text" or "series".
+    """
+
+    def __init__(self, inputs: np.ndarray, *, kind: str):
+        self._inputs = inputs
+        self._kind = kind
+        self._keys = exact_keys(inputs, kind=kind)
+        self._signer = signer(inputs, kind=kind) if len(inputs) >= FEWEST else None
+
+    def find(self, asked: np.ndarray, *, most_pairs: int = MOST_PAIRS) -> Duplicates:
+        """Find the asked examples that are among the known ones: see :func:`find_duplicates`."""
+        pairs = _exact(self._keys, exact_keys(asked, kind=self._kind))
+        exact = len(pairs)
+        compared, ratio = 0, 0.0
+        if self._signer is not None:
+            most = min(len(asked), max(1, most_pairs // len(self._inputs)))
+            chosen = np.unique(np.linspace(0, len(asked) - 1, most).astype(int))
+            compared = len(chosen)
+            sign, known = self._signer
+            near, ratio = _near(known, sign(asked[chosen]), most_pairs=most_pairs, most=LARGEST_RATIO[self._kind])
+            before = set(pairs)
+            near = [pair for one, other in near if (pair := (int(chosen[one]), other)) not in before]
+            pairs += [pair for pair in near if self._kind != "text" or _alike(asked[pair[0]], self._inputs[pair[1]])]
+        table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        order = np.lexsort((table[:, 1], table[:, 0]))
+        return Duplicates(table[order, 0], table[order, 1], (np.arange(len(table)) < exact)[order], compared, ratio)
+
+
+def find_duplicates(known: np.ndarray, asked: np.ndarray, *, kind: str, most_pairs: int = MOST_PAIRS) -> Duplicates:
     """Find the asked examples that are among the known ones, as they are or with small changes.
 
     Images are the same when they are brighter, of more contrast or mirrored; texts without case and punctuation and
@@ -75,7 +106,6 @@ def find_duplicates(
         asked: The inputs of another one.
         kind: "images", "text" or "series".
         most_pairs: With more pairs a sample of the asked examples, spread evenly, is looked at for near duplicates.
-        near: Whether to look for near duplicates.
 
     Returns:
         The pairs; of the near duplicates of an example all that are near enough.
@@ -83,22 +113,12 @@ def find_duplicates(
     Reference: the ratio of distances: Lowe, Distinctive image features from scale-invariant keypoints, IJCV 2004; the
     law of nearest distances: Levina and Bickel, Maximum likelihood estimation of intrinsic dimension, NIPS 2004;
     the 0.8 of texts: Lee et al., Deduplicating training data makes language models better, arXiv:2107.06499.
+
+    Example:
+        >>> find_duplicates(dataset.train.inputs, dataset.test.inputs, kind="images").indices
+        array([ 3, 17])
     """
-    pairs = _exact(exact_keys(known, kind=kind), exact_keys(asked, kind=kind))
-    exact = len(pairs)
-    compared, ratio = 0, 0.0
-    if near and len(known) >= FEWEST:
-        most = min(len(asked), max(1, most_pairs // len(known)))
-        chosen = np.unique(np.linspace(0, len(asked) - 1, most).astype(int))
-        compared = len(chosen)
-        sign = signer(known, kind=kind)
-        found, ratio = _near(sign(known), sign(asked[chosen]), most_pairs=most_pairs, most=LARGEST_RATIO[kind])
-        before = set(pairs)
-        found = [pair for one, other in found if (pair := (int(chosen[one]), other)) not in before]
-        pairs += [pair for pair in found if kind != "text" or _share_words(asked[pair[0]], known[pair[1]])]
-    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    order = np.lexsort((table[:, 1], table[:, 0]))
-    return Duplicates(table[order, 0], table[order, 1], (np.arange(len(table)) < exact)[order], compared, ratio)
+    return Known(known, kind=kind).find(asked, most_pairs=most_pairs)
 
 
 def _exact(known: list[bytes], asked: list[bytes]) -> list[tuple[int, int]]:
@@ -176,6 +196,6 @@ def _distances(likeness: np.ndarray) -> np.ndarray:
     return np.where(distances < ROUNDING, 0, distances)
 
 
-def _share_words(one: str, other: str) -> bool:
+def _alike(one: str, other: str) -> bool:
     first, second = set(words(one)), set(words(other))
     return len(first & second) >= ALIKE * len(first | second)

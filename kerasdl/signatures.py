@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -44,8 +45,8 @@ def exact_keys(inputs: np.ndarray, *, kind: str) -> list[bytes]:
     return [_digest(np.ascontiguousarray(image).tobytes()) for image in inputs]
 
 
-def signer(known: np.ndarray, *, kind: str) -> Signer:
-    """Return the function that gives examples their signatures.
+def signer(known: np.ndarray, *, kind: str) -> tuple[Signer, Signatures]:
+    """Return the function that gives examples their signatures, and those of the known ones.
 
     Images are shrunk to 8 x 8 greys, series brought to 32 steps; both lose their mean and scale, so that a brighter or
     louder copy has the same signature. Texts are bags of words weighted by their rarity. What is longer than 64
@@ -57,7 +58,8 @@ def signer(known: np.ndarray, *, kind: str) -> Signer:
     """
     if kind == "text":
         return _text_signer(known)
-    return series_signatures if kind == "series" else image_signatures
+    sign = series_signatures if kind == "series" else image_signatures
+    return sign, sign(known)
 
 
 def words(text: str) -> list[str]:
@@ -111,20 +113,20 @@ def resampled(series: np.ndarray, steps: int) -> np.ndarray:
     return np.stack([np.interp(places, np.arange(len(series)), channel) for channel in np.asarray(series).T], axis=1)
 
 
-def _text_signer(known: np.ndarray) -> Signer:
+def _text_signer(known: np.ndarray) -> tuple[Signer, Signatures]:
     from sklearn.feature_extraction.text import HashingVectorizer
 
     vectorizer = HashingVectorizer(analyzer=words, n_features=BUCKETS, alternate_sign=False, norm=None)
-    counts = np.bincount(vectorizer.transform(known).indices, minlength=BUCKETS)
+    known_counts = vectorizer.transform(known)
+    counts = np.bincount(known_counts.indices, minlength=BUCKETS)
     weighted = np.log((1 + len(known)) / (1 + counts))[:, np.newaxis].astype(np.float32) * _projection(BUCKETS)
 
-    def sign(texts: np.ndarray) -> Signatures:
-        table = vectorizer.transform(texts)
+    def projected(table: Any) -> Signatures:
         table.data = 1 + np.log(table.data)
         dense = np.asarray(table @ weighted, dtype=np.float32)
         return _normalized(dense, dense[:, :0])
 
-    return sign
+    return lambda texts: projected(vectorizer.transform(texts)), projected(known_counts)
 
 
 def _digest(content: bytes) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 
 from kerasdl.data.dataset import SPLITS, Dataset, Split
 from kerasdl.data.splitting import Part, materialise
-from kerasdl.duplicates import find_duplicates
+from kerasdl.duplicates import Known
 from kerasdl.errors import InputError
 
 MOST_ROUNDS = 20
@@ -30,22 +30,14 @@ def deduplicate(dataset: Dataset) -> Dataset:
     Reference: Barz and Denzler, arXiv:1902.00423.
     """
     for _ in range(MOST_ROUNDS):
-        dropped = {
-            known: np.unique(
-                np.concatenate(
-                    [
-                        find_duplicates(
-                            dataset.splits[known].inputs, dataset.splits[asked].inputs, kind=dataset.kind
-                        ).known
-                        for asked in SPLITS[SPLITS.index(known) + 1 :]
-                    ]
-                )
-            )
-            for known in SPLITS[:2]
-        }
+        dropped = {}
+        for place, name in enumerate(SPLITS[:2]):
+            known = Known(dataset.splits[name].inputs, kind=dataset.kind)
+            later = [known.find(dataset.splits[asked].inputs).known for asked in SPLITS[place + 1 :]]
+            dropped[name] = np.unique(np.concatenate(later))
         if not any(map(len, dropped.values())):
             break
-        train, validation = (_without(dataset, known, indices) for known, indices in dropped.items())
+        train, validation = (_without(dataset, name, indices) for name, indices in dropped.items())
         dataset = dataclasses.replace(dataset, train=train, validation=validation)
     return dataset
 

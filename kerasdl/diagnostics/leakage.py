@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasdl.diagnostics.curves import Finding, wilson_interval
-from kerasdl.duplicates import Duplicates, find_duplicates
+from kerasdl.duplicates import Duplicates, Known
 
 LISTED = 200
 """Pairs of examples that a finding lists for each two splits."""
@@ -17,7 +17,7 @@ Leaks = dict[tuple[str, str], Duplicates]
 """By (known split, asked split)."""
 
 
-def find_leaks(splits: Mapping[str, np.ndarray], *, kind: str, near: bool = True) -> Leaks:
+def find_leaks(splits: Mapping[str, np.ndarray], *, kind: str) -> Leaks:
     """Find the examples that occur in two splits: see :func:`kerasdl.duplicates.find_duplicates`.
 
     Windows of one series overlap by their making, and the splits of a forecaster are apart in time by construction:
@@ -26,7 +26,6 @@ def find_leaks(splits: Mapping[str, np.ndarray], *, kind: str, near: bool = True
     Args:
         splits: The inputs of "train", "validation" and "test".
         kind: "images", "text" or "series".
-        near: Whether to look for near duplicates too.
 
     Returns:
         What was found of validation in training, of test in training, and of test in validation.
@@ -36,10 +35,9 @@ def find_leaks(splits: Mapping[str, np.ndarray], *, kind: str, near: bool = True
         >>> leaks["train", "test"].indices
         array([ 3, 17])
     """
+    known = {name: Known(splits[name], kind=kind) for name in ("train", "validation")}
     pairs = (("train", "validation"), ("train", "test"), ("validation", "test"))
-    return {
-        (known, asked): find_duplicates(splits[known], splits[asked], kind=kind, near=near) for known, asked in pairs
-    }
+    return {(name, asked): known[name].find(splits[asked]) for name, asked in pairs}
 
 
 def diagnose_leakage(
