@@ -75,7 +75,8 @@ def calibration_error(confidences: np.ndarray, right: np.ndarray) -> tuple[float
 def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """Return what logits are divided by for the lowest log loss.
 
-    The log loss is convex in 1/T, so the search by golden section finds its minimum.
+    The log loss is convex in 1/T, so the search by golden section finds its minimum. Of n examples each counts as right
+    with (n + 1) / (n + 2) only, as in Platt 1999: a few that are all right would else make scores of 1 of all.
 
     Args:
         logits: Of shape (count, classes); logarithms of scores do as well.
@@ -91,10 +92,21 @@ def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
         2.98...
     """
     logits = np.asarray(logits, dtype=np.float64)
+    missing = 1 / (len(targets) + 2)
+    if targets.ndim == 2:
+        soft = np.where(targets == 1, 1 - missing, missing)
+    else:
+        soft = np.full(logits.shape, missing / (logits.shape[1] - 1))
+        soft[np.arange(len(targets)), targets] = 1 - missing
+
+    def loss(scaled: np.ndarray) -> float:
+        powers = np.logaddexp(0, scaled) if targets.ndim == 2 else np.logaddexp.reduce(scaled, axis=1)
+        return float(powers.sum() - (soft * scaled).sum())
+
     low, high, golden = 1 / HOTTEST, 1 / COLDEST, (np.sqrt(5) - 1) / 2
     for _ in range(STEPS):
         first, second = high - golden * (high - low), low + golden * (high - low)
-        if losses(logits * first, targets).mean() <= losses(logits * second, targets).mean():
+        if loss(logits * first) <= loss(logits * second):
             high = second
         else:
             low = first
@@ -102,9 +114,7 @@ def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
 
 
 def losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the log loss of each example in nats, (count,); of rows the mean over their classes."""
-    if targets.ndim == 2:
-        return (np.logaddexp(0, logits) - targets * logits).mean(axis=1)
+    """Return the log loss of each example in nats, (count,), from logits and class indices."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
 

@@ -57,6 +57,13 @@ def test_the_temperature_is_found(temperature: float) -> None:
     assert best_temperature(temperature * logits, rows) == pytest.approx(temperature, rel=0.08)
 
 
+def test_a_few_right_answers_do_not_make_scores_of_one() -> None:
+    logits = np.array([[2.0, 0.0]] * 5)
+    # Five of five: the score is 6 of 7.
+    temperature = best_temperature(logits, np.zeros(5, int))
+    assert softmax(logits / temperature)[0, 0] == pytest.approx(6 / 7, abs=1e-4)
+
+
 def test_scores_that_are_too_sure() -> None:
     logits, targets = calibrated(500)
     finding = diagnose_calibration(softmax(3 * logits), targets, CONFIG)
