@@ -4,7 +4,8 @@
     python benchmarks/diagnosis_data.py --scale    # time of the search for duplicates in 60,000 + 10,000 images
 
 Prints a table: the fault, the finding that should be made, whether it was, all findings, the seconds that the diagnosis
-took and its share of the training (processor time). Two cores need four minutes for five minutes.
+took and its share of the training (processor time). Two cores need four minutes for the planted faults, and a quarter
+of an hour for the healthy runs, most of it for the texts.
 """
 
 from __future__ import annotations
