@@ -58,7 +58,7 @@ class ImageClassification(measuring.Classification):
 
     def load_keywords(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the shape and the number of classes that the run's images were loaded with."""
-        return {name: config[name] for name in ("input_shape", "num_classes")}
+        return {name: config[name] for name in ("input_shape", "num_classes")} | measuring.deduplication(config)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all that makes the task, for JSON."""

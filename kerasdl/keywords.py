@@ -79,6 +79,8 @@ CHECKS: dict[str, checks.Check] = {
     "sequence_length": checks.integer(1, example=256),
     "subwords": checks.integer(0, example=30000),
     "missing": checks.choice("refuse", "interpolate"),
+    "deduplicate": checks.boolean,
+    "calibrate": checks.boolean,
     "units": checks.one_or_more,
     "target": checks.names,
     "time_column": checks.names,

@@ -89,6 +89,14 @@ class Classification:
 
         return diagnose(scored, dataset, history=history, config=config)
 
+    def temperature(self, model: keras.Model, split: Split, *, batch_size: int) -> float:
+        """Return what the logits are divided by for the lowest log loss on a split."""
+        from kerasdl.diagnostics import best_temperature
+
+        scores = np.maximum(self.scores(model, split, batch_size=batch_size).astype(np.float64), 1e-30)
+        logits = np.log(scores) - (np.log(np.maximum(1 - scores, 1e-8)) if self.multi_label else 0)
+        return best_temperature(logits, split.targets)
+
     def report(self, model: keras.Model, split: Split, *, batch_size: int) -> dict[str, Any]:
         """Return what the report shows: the classes, what is true and what the model says."""
         scores = self.scores(model, split, batch_size=batch_size)
@@ -182,12 +190,15 @@ def diagnose(
 ) -> list[Any]:
     """Measure a trained classifier on its training and validation splits, and return the findings.
 
+    The test split is asked for duplicates only, and the model's answers to it only where it has some.
+
     Args:
         scored: Returns the final model's scores on a split.
         dataset: The data it was trained on.
         history: Curves by name.
         config: The recipe's resolved arguments.
     """
+    from kerasdl import data_findings
     from kerasdl.data import Split
     from kerasdl.diagnostics import diagnose_classifier
 
@@ -196,23 +207,39 @@ def diagnose(
     # Spread over all of them: a folder's lie class by class.
     count = min(len(train), max(len(validation), 256))
     sample = Split(*train.batch(np.linspace(0, len(train) - 1, count).astype(int)))
-    right = [_right(split.targets, scored(split)) for split in (sample, validation)]
+    scores = scored(validation)
+    right = [answers_right(sample.targets, scored(sample)), answers_right(validation.targets, scores)]
     if dataset.multi_label:
         shares = validation.targets.mean(axis=0)
     else:
         shares = np.bincount(validation.targets, minlength=dataset.num_classes) / len(validation)
     whole = [labels.reshape(len(labels), -1).all(axis=1).mean() for labels in right]
-    return diagnose_classifier(
+    measured: dict[str, Any] = {
+        "train_accuracy": float(whole[0]),
+        "train_count": len(sample),
+        "validation_accuracy": float(whole[1]),
+        "validation_count": len(validation),
+    }
+    found = diagnose_classifier(
         history=history,
         config=config,
-        train_accuracy=float(whole[0]),
-        train_count=len(sample),
-        validation_accuracy=float(whole[1]),
-        validation_count=len(validation),
         class_shares=shares.tolist(),
         label_accuracy=float(right[1].mean()) if dataset.multi_label else None,
+        **measured,
+    )
+    if config.get("class_weight") and not data_findings.guesses(scores.argmax(axis=1), validation.targets):
+        # Weights give up accuracy for the rare classes, on purpose.
+        found = [finding for finding in found if finding.name != "no_better_than_majority"]
+    return data_findings.sorted_findings(
+        [*found, *data_findings.find(dataset, scored=scored, scores=scores, config=config, **measured)]
     )
 
 
-def _right(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def deduplication(config: Mapping[str, Any]) -> dict[str, bool]:
+    """Return whether a run's data were loaded without duplicates; runs of before that was possible do not say."""
+    return {"deduplicate": bool(config.get("deduplicate"))}
+
+
+def answers_right(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return which answers are right, bool (count,), or of rows of 0 and 1 (count, classes)."""
     return (scores.argmax(axis=-1) if targets.ndim == 1 else scores > THRESHOLD) == targets

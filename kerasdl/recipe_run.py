@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kerasdl import configuration, diagnostics, run_directory, training
+from kerasdl import configuration, diagnostics, measuring, run_directory, training
 from kerasdl.result import Result
 
 if TYPE_CHECKING:
@@ -100,6 +100,12 @@ def run_recipe(
         keras.utils.clear_session(free_memory=True)
         gc.collect()
         run_directory.restart(folder, asked=asked)
+    if decided.get("calibrate") and isinstance(task, measuring.Classification):
+        # Only now: checkpoints have the weights as they were trained, so that a run that is killed here ends alike.
+        temperature = task.temperature(model, dataset.validation, batch_size=decided["batch_size"])
+        training.divide_logits(model, temperature)
+        if decided["verbose"]:
+            print(f"Calibrated: logits divided by {temperature:.3f}, by the validation split.", flush=True)
     left = _test_is_left.get()
     result = Result(
         recipe=recipe,

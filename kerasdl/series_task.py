@@ -94,7 +94,7 @@ class SeriesClassification(measuring.Classification):
 
     def load_keywords(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the number of classes that the run's series were loaded with, and what was done with gaps."""
-        return {name: config[name] for name in ("num_classes", "missing")}
+        return {name: config[name] for name in ("num_classes", "missing")} | measuring.deduplication(config)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all that makes the task, for JSON."""

@@ -88,7 +88,7 @@ class TextClassification(measuring.Classification):
 
     def load_keywords(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the number of classes that the run's texts were loaded with."""
-        return {"num_classes": config["num_classes"]}
+        return {"num_classes": config["num_classes"]} | measuring.deduplication(config)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all that makes the task, for JSON."""

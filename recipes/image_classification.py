@@ -46,7 +46,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 }
 OPTIONS = tuple(dict.fromkeys(name for options in ARCHITECTURES.values() for name in options))
 # What the data depend on.
-DATA_KEYWORDS: tuple[str, ...] = ("image_size", "input_shape", "num_classes")
+DATA_KEYWORDS: tuple[str, ...] = ("image_size", "input_shape", "num_classes", "deduplicate")
 
 
 def train(
@@ -93,6 +93,8 @@ def train(
     image_size: int | Sequence[int] | None = None,
     input_shape: Sequence[int] | None = None,
     num_classes: int | None = None,
+    deduplicate: bool = False,
+    calibrate: bool = False,
     directory: str | Path | None = None,
     resume: bool = False,
     checkpoint_every: int | str = "epoch",
@@ -155,6 +157,10 @@ def train(
         image_size: Side in pixels, or height and width, that all images are resized to.
         input_shape: Height, width and channels that all images are converted to.
         num_classes: Number of classes, when labels may lack some of them.
+        deduplicate: Whether training images that are, as they are or nearly, also in the validation or test split are
+            dropped.
+        calibrate: Whether the logits are divided by one temperature in the end, the one with the lowest log loss on the
+            validation split, so that scores are the shares of images that are right. No label changes.
         directory: New folder for the model, configuration, history, TensorBoard logs and report.
         resume: Go on with the run that is in `directory`, if there is one, to the bit as if it had never been killed.
         checkpoint_every: epoch (as long as that takes no more than 1 % of the time), a number of batches, or seconds as

@@ -51,7 +51,7 @@ FEW = 100
 epochs differ by, and early epochs are lowest by chance. The learning rate falls to nothing, so that the last epoch is a
 settled one. Ismail Fawaz et al., arXiv:1809.04356, do without a validation split too."""
 # What the data depend on.
-DATA_KEYWORDS: tuple[str, ...] = ("num_classes", "missing")
+DATA_KEYWORDS: tuple[str, ...] = ("num_classes", "missing", "deduplicate")
 
 
 def train(
@@ -87,6 +87,8 @@ def train(
     skip_bad_batches: int = 0,
     seed: int = 0,
     num_classes: int | None = None,
+    deduplicate: bool = False,
+    calibrate: bool = False,
     directory: str | Path | None = None,
     resume: bool = False,
     checkpoint_every: int | str = "epoch",
@@ -142,6 +144,10 @@ def train(
         skip_bad_batches: Up to so many batches whose loss is not finite are undone and passed over.
         seed: Seed of the weights, of dropout, of augmentation and of the order of series.
         num_classes: Number of classes, when labels may lack some of them.
+        deduplicate: Whether training series that are, as they are or nearly, also in the validation or test split are
+            dropped.
+        calibrate: Whether the logits are divided by one temperature in the end, the one with the lowest log loss on the
+            validation split, so that scores are the shares of series that are right. No label changes.
         directory: New folder for the model, configuration, history, TensorBoard logs and report.
         resume: Go on with the run that is in `directory`, if there is one, to the bit as if it had never been killed.
         checkpoint_every: epoch (as long as that takes no more than 1 % of the time), a number of batches, or seconds as

@@ -28,7 +28,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 }
 OPTIONS = ("num_layers", "num_heads", "units", "subwords")
 # What the data depend on.
-DATA_KEYWORDS: tuple[str, ...] = ("num_classes",)
+DATA_KEYWORDS: tuple[str, ...] = ("num_classes", "deduplicate")
 
 
 def train(
@@ -65,6 +65,8 @@ def train(
     skip_bad_batches: int = 0,
     seed: int = 0,
     num_classes: int | None = None,
+    deduplicate: bool = False,
+    calibrate: bool = False,
     directory: str | Path | None = None,
     resume: bool = False,
     checkpoint_every: int | str = "epoch",
@@ -119,6 +121,10 @@ def train(
         skip_bad_batches: Up to so many batches whose loss is not finite are undone and passed over.
         seed: Seed of the weights, of dropout and of the order of texts.
         num_classes: Number of classes, when labels may lack some of them.
+        deduplicate: Whether training texts that are, as they are or nearly, also in the validation or test split are
+            dropped.
+        calibrate: Whether the logits are divided by one temperature in the end, the one with the lowest log loss on the
+            validation split, so that scores are the shares of texts that are right. No label changes.
         directory: New folder for the model, configuration, history, TensorBoard logs and report.
         resume: Go on with the run that is in `directory`, if there is one, to the bit as if it had never been killed.
         checkpoint_every: epoch (as long as that takes no more than 1 % of the time), a number of batches, or seconds as
@@ -175,7 +181,7 @@ def train(
 
 def load(**arguments: Any) -> kerasdl.data.Dataset:
     """Return the data as :func:`train` takes them, from its resolved arguments."""
-    return kerasdl.data.load(arguments["data"], kind="text", num_classes=arguments["num_classes"])
+    return kerasdl.data.load(arguments["data"], kind="text", **{name: arguments[name] for name in DATA_KEYWORDS})
 
 
 def build(

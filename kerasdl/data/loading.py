@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasdl.data.corpus import load_corpus
 from kerasdl.data.dataset import Dataset
+from kerasdl.data.deduplication import deduplicate as without_duplicates
 from kerasdl.data.forecasting import load_forecasting
 from kerasdl.data.images import choose_shape
 from kerasdl.data.kinds import KINDS
@@ -49,6 +50,7 @@ def load(
     id_column: str | None = None,
     time_column: str | None = None,
     missing: str | None = None,
+    deduplicate: bool = False,
 ) -> Dataset:
     """Load data of any source as training, validation and test splits.
 
@@ -83,6 +85,8 @@ def load(
             :func:`kerasdl.data.series_tables.read_series_table`, also for the next.
         time_column: The column of a table that has the time.
         missing: What is done with values that are missing inside a series: "refuse" (as None) or "interpolate".
+        deduplicate: Whether training examples that are also in the validation or test split are dropped, see
+            :func:`kerasdl.data.deduplication.deduplicate`. For images, texts and series.
 
     Returns:
         The dataset.
@@ -96,7 +100,7 @@ def load(
         train 1293, validation 144, test 360
     """
     if isinstance(data, Dataset):
-        return data
+        return without_duplicates(data) if deduplicate else data
     check_choice("kind", kind, TEST_FRACTIONS)
     test_fraction = TEST_FRACTIONS[kind] if test_fraction is None else test_fraction
     given = {
@@ -144,7 +148,7 @@ def load(
         shape = choose_shape(shapes, image_size=size, input_shape=shape, what=found.name)
     elif kind == "series":
         shape = series_shape(found.parts)
-    return build_dataset(
+    dataset = build_dataset(
         {split: part.open(shape) for split, part in found.parts.items()},
         name=found.name,
         source=found.source,
@@ -156,6 +160,7 @@ def load(
         test_fraction=test_fraction,
         split_seed=split_seed,
     )
+    return without_duplicates(dataset) if deduplicate else dataset
 
 
 def load_again(data: Any, *, fingerprint: str, kind: str = "images", **arguments: Any) -> Dataset:

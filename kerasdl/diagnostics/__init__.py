@@ -8,11 +8,16 @@ from kerasdl.diagnostics.attention import (
     strongest_pairs,
 )
 from kerasdl.diagnostics.attention_picture import attention_map, patch_map
+from kerasdl.diagnostics.calibration import best_temperature, calibration_error, diagnose_calibration, reliability
+from kerasdl.diagnostics.calibration_picture import reliability_picture
+from kerasdl.diagnostics.classes import diagnose_imbalance, diagnose_linear
 from kerasdl.diagnostics.curves import Finding, diagnose_classifier
 from kerasdl.diagnostics.forecast_picture import forecast_picture
 from kerasdl.diagnostics.forecasts import diagnose_forecaster
 from kerasdl.diagnostics.kernels import Kernel, recurrent_kernels
+from kerasdl.diagnostics.labels import diagnose_labels, diagnose_memorising, noise_share, suspicious_labels
 from kerasdl.diagnostics.language import diagnose_language_model
+from kerasdl.diagnostics.leakage import diagnose_leakage, find_leaks
 from kerasdl.diagnostics.report import write_report
 from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
 
@@ -22,16 +27,29 @@ __all__ = [
     "attention_map",
     "attention_rollout",
     "attention_table",
+    "best_temperature",
+    "calibration_error",
+    "diagnose_calibration",
     "diagnose_classifier",
     "diagnose_forecaster",
+    "diagnose_imbalance",
+    "diagnose_labels",
     "diagnose_language_model",
+    "diagnose_leakage",
+    "diagnose_linear",
+    "diagnose_memorising",
+    "find_leaks",
     "forecast_picture",
+    "noise_share",
     "patch_attention",
     "patch_map",
     "recurrent_kernels",
+    "reliability",
+    "reliability_picture",
     "sparsity",
     "sparsity_table",
     "stack_maps",
     "strongest_pairs",
+    "suspicious_labels",
     "write_report",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,19 @@ class Finding:
         name: For example "overfitting".
         evidence: The numbers it rests on.
         advice: One plain sentence.
-        remedy: Keyword arguments for the same recipe's `train`.
+        remedy: Keyword arguments for the same recipe's `train`; none where no argument mends it.
+        details: What is too much for one line, such as which examples; for JSON.
     """
 
     name: str
     evidence: dict[str, float]
     advice: str
     remedy: dict[str, Any]
+    details: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.advice} Evidence: {self.evidence_text()}. Remedy: {self.remedy_text()}."
+        remedy = f" Remedy: {self.remedy_text()}." if self.remedy else ""
+        return f"{self.name}: {self.advice} Evidence: {self.evidence_text()}.{remedy}"
 
     def evidence_text(self) -> str:
         """Return the evidence on one line."""
@@ -56,6 +59,16 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     centre = (share + Z * Z / (2 * count)) / (1 + Z * Z / count)
     half = Z / (1 + Z * Z / count) * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def no_better(accuracy: float, count: int, majority: float) -> bool:
+    """Return whether an accuracy is not above the majority's share beyond chance, and that is not for want of examples.
+
+    With few examples the interval reaches from the majority's share to a good model's; then nothing is known. It must
+    end below half of what there is to win.
+    """
+    low, high = wilson_interval(accuracy, count)
+    return low <= majority and high < (1 + majority) / 2
 
 
 def diagnose_classifier(
@@ -112,9 +125,9 @@ def diverged(history: Mapping[str, Sequence[float]], config: Mapping[str, Any]) 
 
 def _baseline(accuracy: float, count: int, class_shares: Sequence[float], config: Mapping[str, Any]) -> Finding | None:
     majority = max(class_shares)
-    low, _ = wilson_interval(accuracy, count)
-    if low > majority:
+    if not no_better(accuracy, count, majority):
         return None
+    low, _ = wilson_interval(accuracy, count)
     return Finding(
         "no_better_than_majority",
         {"validation_accuracy": accuracy, "lower_bound": low, "majority_share": majority, "examples": count},

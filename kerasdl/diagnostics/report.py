@@ -123,8 +123,9 @@ def _findings(findings: Sequence[Finding]) -> str:
         return '<div class="finding none">Nothing wrong was found.</div>'
     return "".join(
         f'<div class="finding"><strong>{escape(finding.name.replace("_", " "))}</strong>: {escape(finding.advice)}<br>'
-        f"Evidence: {escape(finding.evidence_text())}<br>"
-        f"Remedy: <code>train(…, {escape(finding.remedy_text())})</code></div>"
+        f"Evidence: {escape(finding.evidence_text())}"
+        + (f"<br>Remedy: <code>train(…, {escape(finding.remedy_text())})</code>" if finding.remedy else "")
+        + "</div>"
         for finding in findings
     )
 

@@ -16,6 +16,7 @@ from kerasdl.training.proximal import proximal
 from kerasdl.training.pruning import prune_units
 from kerasdl.training.remade import copied
 from kerasdl.training.resume import TrainingInterrupted
+from kerasdl.training.temperature import divide_logits
 
 __all__ = [
     "Choice",
@@ -31,6 +32,7 @@ __all__ = [
     "EvaluationBatches",
     "TrainingBatches",
     "describe_hardware",
+    "divide_logits",
     "fit",
     "freeze",
     "is_out_of_memory",
