@@ -33,6 +33,7 @@ class Result:
         dataset: The data, or a function that loads it when it is first asked for.
         task: What kind of problem it is.
         metrics: Measured on the untouched test split; None measures them now.
+        gradients: Sizes of gradients and updates over time, see `kerasdl.training.gradient_log.add`; may be empty.
         diagnosis: Findings; None makes them now.
         baselines: What simple methods reach on the test split, by their name.
         directory: The run's folder.
@@ -47,6 +48,7 @@ class Result:
         config: Mapping[str, Any],
         dataset: Dataset | Callable[[], Dataset],
         task: Task,
+        gradients: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         diagnosis: Sequence[Any] | None = None,
         baselines: Mapping[str, Mapping[str, float]] | None = None,
@@ -55,6 +57,7 @@ class Result:
         self.recipe = recipe
         self.model = model
         self.history = {name: list(values) for name, values in history.items()}
+        self.gradients = dict(gradients or {})
         self.config = dict(config)
         self.task = task
         self.directory = directory
@@ -251,6 +254,7 @@ class Result:
             model=self.model,
             config=self.config,
             history=self.history,
+            gradients=self.gradients,
             facts={
                 "recipe": self.recipe,
                 "task": self.task.as_dict(),
@@ -282,13 +286,14 @@ class Result:
 
         directory = Path(directory)
         with run_directory.refusing_damage(directory):
-            model, config, history, facts = run_directory.unseal(directory)
+            model, config, history, gradients, facts = run_directory.unseal(directory)
             task = tasks.restore(facts["task"])
             source = config["data"] if data is None else data
             return cls(
                 recipe=facts["recipe"],
                 model=model,
                 history=history,
+                gradients=gradients,
                 config=config,
                 dataset=functools.partial(
                     load_again,
