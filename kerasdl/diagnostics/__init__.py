@@ -1,5 +1,6 @@
 """Diagnosis: what is wrong with a training, its evidence in numbers, and the keyword arguments that mend it."""
 
+from kerasdl.diagnostics.activity import Activity, activity
 from kerasdl.diagnostics.attention import (
     attention_rollout,
     attention_table,
@@ -11,14 +12,20 @@ from kerasdl.diagnostics.attention_picture import attention_map, patch_map
 from kerasdl.diagnostics.curves import Finding, diagnose_classifier
 from kerasdl.diagnostics.forecast_picture import forecast_picture
 from kerasdl.diagnostics.forecasts import diagnose_forecaster
+from kerasdl.diagnostics.gradient_picture import gradient_picture
+from kerasdl.diagnostics.gradients import GradientFlow, LayerFlow, gradient_flow
 from kerasdl.diagnostics.kernels import Kernel, recurrent_kernels
 from kerasdl.diagnostics.language import diagnose_language_model
 from kerasdl.diagnostics.report import write_report
 from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
 
 __all__ = [
+    "Activity",
     "Finding",
+    "GradientFlow",
     "Kernel",
+    "LayerFlow",
+    "activity",
     "attention_map",
     "attention_rollout",
     "attention_table",
@@ -26,6 +33,8 @@ __all__ = [
     "diagnose_forecaster",
     "diagnose_language_model",
     "forecast_picture",
+    "gradient_flow",
+    "gradient_picture",
     "patch_attention",
     "patch_map",
     "recurrent_kernels",
