@@ -65,12 +65,19 @@ class Result:
         self._dataset = dataset
         self.metrics = dict(metrics) if metrics is not None else self.evaluate()
         if diagnosis is None:
-            diagnosis = task.diagnose(model, self.dataset, history=self.history, config=self.config)
+            diagnosis = self._diagnose()
         self.diagnosis = list(diagnosis)
 
     def __repr__(self) -> str:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
         return f"<Result of {self.recipe} on {self.config['data']}: {metrics}>"
+
+    def _diagnose(self) -> list[Any]:
+        from kerasdl.training_findings import training_findings
+
+        known = {"history": self.history, "config": self.config}
+        scored = self.task.diagnose(self.model, self.dataset, **known)
+        return training_findings(self.model, self.task, self.dataset, gradients=self.gradients, scored=scored, **known)
 
     @property
     def dataset(self) -> Dataset:

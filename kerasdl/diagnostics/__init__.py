@@ -10,6 +10,7 @@ from kerasdl.diagnostics.attention import (
 )
 from kerasdl.diagnostics.attention_picture import attention_map, patch_map
 from kerasdl.diagnostics.curves import Finding, diagnose_classifier
+from kerasdl.diagnostics.dynamics import diagnose_dynamics
 from kerasdl.diagnostics.forecast_picture import forecast_picture
 from kerasdl.diagnostics.forecasts import diagnose_forecaster
 from kerasdl.diagnostics.gradient_picture import gradient_picture
@@ -30,6 +31,7 @@ __all__ = [
     "attention_rollout",
     "attention_table",
     "diagnose_classifier",
+    "diagnose_dynamics",
     "diagnose_forecaster",
     "diagnose_language_model",
     "forecast_picture",

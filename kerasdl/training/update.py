@@ -118,7 +118,7 @@ def _gradient(
 def moved(before: Look, after: Look) -> bool:
     """Return whether there was an update between two looks."""
     pairs = zip((*before.weights, *before.memory), (*after.weights, *after.memory), strict=True)
-    return any(one is not None and not np.array_equal(one, other) for one, other in pairs)
+    return any(one is not None and other is not None and not np.array_equal(one, other) for one, other in pairs)
 
 
 def _summed(momentum: float, count: int) -> float:
