@@ -57,9 +57,9 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
         {**MLP, "epochs": 4, "normalization_momentum": 0.999},
         "batch_normalization_off",
     ),
-    "batches of 2, half the labels wrong": (
+    "batches of 1, half the labels wrong": (
         "image_classification",
-        {**MLP, "epochs": 2, "batch_size": 2, "normalization": "none", "fault": "labels"},
+        {**MLP, "epochs": 2, "batch_size": 1, "learning_rate": 1e-4, "normalization": "none", "fault": "labels"},
         "batch_too_small",
     ),
     "a single layer of 2 units": ("image_classification", {**MLP, "units": (2,), "epochs": 30}, "plateau"),

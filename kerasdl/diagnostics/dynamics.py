@@ -150,8 +150,8 @@ def batch_too_small(gradients: Mapping[str, Any], config: Mapping[str, Any]) -> 
     """Find batches so small that their gradients are nearly all noise, early in the training too.
 
     The noise scale is the batch size at which noise and signal of the gradient are alike: the trace of the covariance
-    of single examples' gradients over the squared norm of the true one. The gradients g and h of two batches of B in a
-    row estimate it by B ((|g|^2 + |h|^2) / 2 - g h) / (g h), here by sums over the first half of the observations.
+    of single examples' gradients over the squared norm of the true one. The gradient g of a batch of B, and the mean m
+    of those before, estimate it by B (|g|^2 - m g) / (m g), here by sums over the first half of the observations.
 
     The rule: the lower end of its 95 % interval, by the jackknife, is above ten times the batch size, which is at most
     16. In larger batches noise is the rule late in a training, and no fault.

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from kerasdl.training.batches import TrainingBatches
-from kerasdl.training.update import Look, gradients, kernel_name, kernels, look, moved
+from kerasdl.training.update import Look, averages, gradients, kernel_name, kernels, look, moved
 
 # Batches between two observations: at least so many, and a share of those that were trained. Watching two updates
 # costs about as much as one batch of a small network.
@@ -80,7 +80,7 @@ class GradientLog(keras.callbacks.Callback):
         count = max(1, self.model.steps_per_execution // self._accumulated())
         found = gradients(self.model.optimizer, list(self._kernels), before, after, count=count)
         if not self._first:
-            self._first = [np.array([batch + self._begins], np.float64), *found]
+            self._first = [np.array([batch + self._begins, before.learning_rate], np.float64), *found]
             self._next = self._aligned(position)
             return
         self._write(self._row(before, after, count, self._first[1:], found), found)
@@ -100,17 +100,27 @@ class GradientLog(keras.callbacks.Callback):
         # Entries that were left out are taken to be like those that were looked at.
         sizes = [math.prod(variable.shape) for _, variable in self._kernels]
         squares, products, each = [0.0, 0.0], 0.0, []
-        for size, one, other, old, new in zip(sizes, first, second, before.weights, after.weights, strict=True):
+        position, rate = self._first[0]
+        # All that came before says better than the last gradient alone in which direction they agree.
+        means = averages(
+            self.model.optimizer,
+            list(self._kernels),
+            before,
+            updates=int(position) // self._accumulated() + 1,
+            rate=float(rate),
+        )
+        for size, one, other, mean, old, new in zip(
+            sizes, first, second, means, before.weights, after.weights, strict=True
+        ):
             one, other, old = (np.asarray(values, np.float64) for values in (one, other, old))
-            means = float(np.mean(one * one)), float(np.mean(other * other))
-            squares = [total + size * mean for total, mean in zip(squares, means, strict=True)]
-            products += size * float(np.mean(one * other))
+            both = float(np.mean(one * one)), float(np.mean(other * other))
+            squares = [total + size * square for total, square in zip(squares, both, strict=True)]
+            products += size * float(np.mean((one if mean is None else mean) * other))
             weight = math.sqrt(float(np.mean(old * old)))
             change = math.sqrt(float(np.mean((new - old) ** 2))) / count
-            each += [math.sqrt(sum(means) / 2), weight, change / weight if weight else math.nan]
+            each += [math.sqrt(sum(both) / 2), weight, change / weight if weight else math.nan]
         clip = self.model.optimizer.global_clipnorm
         clipped = bool(clip) and math.sqrt(squares[1]) > 0.98 * clip
-        position = self._first[0][0]
         head = [position, count, squares[0], squares[1], products, float(clipped)]
         return np.array([*head, *each])
 
@@ -141,11 +151,12 @@ class GradientLog(keras.callbacks.Callback):
 def add(log: dict[str, Any], names: list[str], rows: list[np.ndarray], *, batch_size: int) -> None:
     """Add the rows of one training to a log, which may have those of an earlier phase.
 
-    A log is plain values for JSON: "layers", the names of the kernels by depth; one number an observation for each name
-    in `HEAD` ("step", counted from 0; "square" and "square_after", the squared norms of the gradients of two updates in
-    a row, and "product", their inner product) and for "batch_size", examples of an update; and for "gradient", "weight"
-    (root mean squares over the entries of a kernel) and "ratio" (of the update to the weight) a list with a number for
-    each layer, NaN where it did not learn.
+    A log is plain values for JSON. "layers": names of the kernels by depth. With one number for each observation:
+    "step", of the first of its two batches, from 0; "updates" in an execution; "square" and "square_after", the squared
+    norms of the gradients of both; "product", the inner product of the latter with the mean of the gradients before;
+    "clipped", whether the optimizer clipped it; "batch_size", examples of an update. With a list of numbers for each,
+    by layer: "gradient" and "weight", root mean squares over the entries of a kernel, and "ratio", of the update to the
+    weight; NaN where a layer did not learn.
 
     Args:
         log: The log.

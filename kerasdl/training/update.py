@@ -115,6 +115,38 @@ def _gradient(
     return (new - kept * old) / (1 - kept)
 
 
+def averages(
+    optimizer: keras.optimizers.Optimizer, chosen: list[tuple[int, Any]], state: Look, *, updates: int, rate: float
+) -> list[np.ndarray | None]:
+    """Return the mean of the last gradients, about ten of them, that SGD with momentum, Adam and Muon remember.
+
+    Args:
+        optimizer: Of the model.
+        chosen: What :func:`kernels` returned.
+        state: What was looked at.
+        updates: How many there have been.
+        rate: Learning rate of the last one; only SGD's memory depends on it.
+
+    Returns:
+        The entries that were looked at, for each kernel; None where an optimizer remembers no gradients.
+    """
+    inner = _inner(optimizer)
+    shares = getattr(inner, "_shares", None)
+    found: list[np.ndarray | None] = []
+    for (index, _), memory in zip(chosen, state.memory, strict=True):
+        if memory is None or isinstance(inner, keras.optimizers.RMSprop):
+            found.append(None)
+        elif isinstance(inner, keras.optimizers.SGD):
+            scale = rate * (shares[index] if shares else 1.0) * _summed(inner.momentum, updates)
+            found.append(-memory / scale if scale else None)
+        elif isinstance(inner, keras.optimizers.Muon) and inner.adam_velocities[index] is None:
+            found.append(memory / _summed(inner.momentum, updates))
+        else:
+            kept = inner.adam_beta_1 if isinstance(inner, keras.optimizers.Muon) else inner.beta_1
+            found.append(memory / (1 - kept**updates))
+    return found
+
+
 def moved(before: Look, after: Look) -> bool:
     """Return whether there was an update between two looks."""
     pairs = zip((*before.weights, *before.memory), (*after.weights, *after.memory), strict=True)
@@ -122,7 +154,7 @@ def moved(before: Look, after: Look) -> bool:
 
 
 def _summed(momentum: float, count: int) -> float:
-    return sum(momentum**power for power in range(count))
+    return (1 - momentum**count) / (1 - momentum)
 
 
 def _inner(optimizer: Any) -> Any:

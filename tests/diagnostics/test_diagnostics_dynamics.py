@@ -153,7 +153,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "too high": ({**MLP, "optimizer": "sgd", "learning_rate": 1.5, "epochs": 10}, "learning_rate_too_high"),
     "too low": ({**MLP, "learning_rate": 1e-5, "epochs": 8}, "learning_rate_too_low"),
-    "statistics": ({**MLP, "normalization_momentum": 0.999, "epochs": 4}, "batch_normalization_off"),
+    "statistics": (
+        {**MLP, "normalization_momentum": 0.999, "epochs": 4, "learning_rate": 0.01},
+        "batch_normalization_off",
+    ),
 }
 
 
@@ -185,11 +188,9 @@ def test_remedies_are_keywords_of_every_recipe(recipe):
     small = {**log(slopes=0.5, noise=40), "batch_size": [8] * 8}
     everything = [
         *diagnose_dynamics(
-            history={"loss": [2.0, 2.1, 2.0, 2.1]}, gradients={**small, **log(ratio=0.1)}, config=config
+            history={"loss": [2.0, 2.1, 2.0, 2.1]}, gradients={**small, "ratio": [[0.1]] * 2}, config=config
         ),
-        *diagnose_dynamics(
-            history={"loss": [2.9, 2.8, 2.7, 2.6]}, gradients={**small, "ratio": [[1e-5]]}, config=config
-        ),
+        *diagnose_dynamics(history={"loss": [2.9, 2.8, 2.7, 2.6]}, gradients=log(ratio=1e-5), config=config),
         *diagnose_dynamics(history=FALLING, gradients=log(slopes=-0.5), config=config),
         plateau({"loss": [2.0] * 8}, 0.2, 1000, config),
         dead_units([Activity("dense", "relu", 64, 0.9, None)], config),
