@@ -154,7 +154,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "too high": ({**MLP, "optimizer": "sgd", "learning_rate": 1.5, "epochs": 10}, "learning_rate_too_high"),
     "too low": ({**MLP, "learning_rate": 1e-5, "epochs": 8}, "learning_rate_too_low"),
     "statistics": (
-        {**MLP, "normalization_momentum": 0.999, "epochs": 4, "learning_rate": 0.01},
+        {**MLP, "units": (128,), "normalization_momentum": 0.999, "epochs": 4},
         "batch_normalization_off",
     ),
 }
@@ -172,10 +172,10 @@ def test_real_trainings_that_have_the_fault(fault):
         image_classification.resolve(**{**keywords, **finding.remedy})
 
 
-def test_a_healthy_training(digits_result: kerasdl.Result, tmp_path):
+def test_a_healthy_training(digits_result: kerasdl.Result):
     assert len(digits_result.gradients["step"]) == 2
     assert digits_result.diagnosis == []
-    loaded = kerasdl.Result.load(digits_result.save(tmp_path / "run"), data="digits")
+    loaded = kerasdl.Result.load(digits_result.directory)
     assert loaded.gradients == digits_result.gradients
 
 
