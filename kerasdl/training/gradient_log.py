@@ -7,6 +7,7 @@ the batch alone, so that a run repeats to the bit, and one that was killed goes 
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -128,17 +129,22 @@ class GradientLog(keras.callbacks.Callback):
         self._rows.append(row)
         if self._log_directory is None:
             return
+        # TensorBoard's own writer: TensorFlow's would have to be compiled, for longer than small networks train.
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+        from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
         if self._writer is None:
-            # Keras's own callback for TensorBoard knows where its summaries come from.
-            self._summary = keras.callbacks.TensorBoard(log_dir=str(self._log_directory)).summary
-            self._writer = self._summary.create_file_writer(str(self._log_directory / "gradients"))
+            self._writer = EventFileWriter(str(self._log_directory / "gradients"))
         each = row[len(HEAD) :].reshape(-1, len(EACH))
-        with self._writer.as_default():
-            for (_, variable), values, gradient in zip(self._kernels, each, found, strict=True):
-                name = kernel_name(variable.path)
-                for kind, value in zip(EACH, values, strict=True):
-                    self._summary.scalar(f"{kind}/{name}", value, step=int(row[0]))
-                self._summary.histogram(f"gradients/{name}", gradient, step=int(row[0]))
+        for (_, variable), values, gradient in zip(self._kernels, each, found, strict=True):
+            name = kernel_name(variable.path)
+            summaries = [scalar_pb(f"{kind}/{name}", value) for kind, value in zip(EACH, values, strict=True)]
+            if np.isfinite(gradient).all():
+                summaries.append(histogram_pb(f"gradients/{name}", gradient))
+            for summary in summaries:
+                self._writer.add_event(Event(step=int(row[0]), wall_time=time.time(), summary=summary))
 
     def _accumulated(self) -> int:
         return getattr(self.model.optimizer, "gradient_accumulation_steps", None) or 1
