@@ -87,7 +87,8 @@ def run_recipe(
             _check_optimizer(decided)
             if folder is not None:
                 run_directory.begin(folder, config)
-            history = fit(model, decided | run_directory.places(folder))
+            gradients: dict[str, Any] = {}
+            history = fit(model, decided | run_directory.places(folder) | {"gradient_log": gradients})
             break
         except Exception as error:
             if not training.is_out_of_memory(error):
@@ -111,6 +112,7 @@ def run_recipe(
         recipe=recipe,
         model=model,
         history=history,
+        gradients=gradients,
         config=config,
         dataset=dataset,
         task=task,

@@ -35,6 +35,7 @@ class Result:
         dataset: The data, or a function that loads it when it is first asked for.
         task: What kind of problem it is.
         metrics: Measured on the untouched test split; None measures them now.
+        gradients: Sizes of gradients and updates over time, see `kerasdl.training.gradient_log.add`; may be empty.
         diagnosis: Findings; None makes them now.
         baselines: What simple methods reach on the test split, by their name.
         directory: The run's folder.
@@ -50,6 +51,7 @@ class Result:
         config: Mapping[str, Any],
         dataset: Dataset | Callable[[], Dataset],
         task: Task,
+        gradients: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         diagnosis: Sequence[Any] | None = None,
         baselines: Mapping[str, Mapping[str, float]] | None = None,
@@ -59,6 +61,7 @@ class Result:
         self.recipe = recipe
         self.model = model
         self.history = {name: list(values) for name, values in history.items()}
+        self.gradients = dict(gradients or {})
         self.config = dict(config)
         self.task = task
         self.directory = directory
@@ -67,12 +70,19 @@ class Result:
         self._dataset = dataset
         self.metrics = dict(metrics) if metrics is not None else self.evaluate()
         if diagnosis is None:
-            diagnosis = task.diagnose(model, self.dataset, history=self.history, config=self.config)
+            diagnosis = self._diagnose()
         self.diagnosis = list(diagnosis)
 
     def __repr__(self) -> str:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
         return f"<Result of {self.recipe} on {self.config['data']}: {metrics}>"
+
+    def _diagnose(self) -> list[Any]:
+        from kerasdl.training_findings import training_findings
+
+        known = {"history": self.history, "config": self.config}
+        scored = self.task.diagnose(self.model, self.dataset, **known)
+        return training_findings(self.model, self.task, self.dataset, gradients=self.gradients, scored=scored, **known)
 
     @property
     def dataset(self) -> Dataset:
@@ -278,6 +288,7 @@ class Result:
             model=self.model,
             config=self.config,
             history=self.history,
+            gradients=self.gradients,
             facts={
                 "recipe": self.recipe,
                 "task": self.task.as_dict(),
@@ -310,13 +321,14 @@ class Result:
 
         directory = Path(directory)
         with run_directory.refusing_damage(directory):
-            model, config, history, facts = run_directory.unseal(directory)
+            model, config, history, gradients, facts = run_directory.unseal(directory)
             task = tasks.restore(facts["task"])
             source = config["data"] if data is None else data
             return cls(
                 recipe=facts["recipe"],
                 model=model,
                 history=history,
+                gradients=gradients,
                 config=config,
                 dataset=functools.partial(
                     load_again,

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     import keras
 
 MODEL_FILE, CONFIG_FILE, HISTORY_FILE, RESULT_FILE = "model.keras", "config.json", "history.csv", "result.json"
+GRADIENTS_FILE = "gradients.json"
 REPORT_FILE, LOG_FOLDER, CHECKPOINT_FOLDER = "report.html", "tensorboard", "checkpoints"
 # What running out of memory changes, and where it is kept what was asked for.
 BATCH, ASKED_FILE = ("batch_size", "gradient_accumulation"), "asked.json"
 # What a person finds there in the end.
 FILES = (REPORT_FILE, MODEL_FILE, CONFIG_FILE, HISTORY_FILE, LOG_FOLDER)
 # What is read back; the report is for people, who may do with it as they like.
-SEALED_FILES = (MODEL_FILE, CONFIG_FILE, HISTORY_FILE)
+SEALED_FILES = (MODEL_FILE, CONFIG_FILE, HISTORY_FILE, GRADIENTS_FILE)
 # What a result is made of besides them.
 _FACTS = {"recipe": str, "task": dict, "metrics": dict, "baselines": dict, "diagnosis": list, "data_fingerprint": str}
 
@@ -109,6 +110,7 @@ def seal(
     model: keras.Model,
     config: Mapping[str, Any],
     history: Mapping[str, Sequence[float]],
+    gradients: Mapping[str, Any],
     facts: Mapping[str, Any],
 ) -> None:
     """Write what :func:`unseal` reads, each file whole, the one that says so last; checkpoints are then needless."""
@@ -117,6 +119,7 @@ def seal(
     os.replace(beside, directory / MODEL_FILE)
     write_json(directory / CONFIG_FILE, config)
     write_text(directory / HISTORY_FILE, _history_as_csv(history))
+    write_json(directory / GRADIENTS_FILE, gradients)
     hashes = {name: sha256_of(directory / name, LARGEST_FILE) for name in SEALED_FILES}
     write_json(directory / RESULT_FILE, {**facts, "files_sha256": hashes})
     shutil.rmtree(directory / CHECKPOINT_FOLDER, ignore_errors=True)
@@ -124,8 +127,10 @@ def seal(
         left.unlink(missing_ok=True)
 
 
-def unseal(directory: Path) -> tuple[keras.Model, dict[str, Any], dict[str, list[float]], dict[str, Any]]:
-    """Return the model, configuration, history and facts that :func:`seal` wrote.
+def unseal(
+    directory: Path,
+) -> tuple[keras.Model, dict[str, Any], dict[str, list[float]], dict[str, Any], dict[str, Any]]:
+    """Return the model, configuration, history, gradients and facts that :func:`seal` wrote.
 
     Raises:
         InputError: When there is no finished run.
@@ -155,9 +160,10 @@ def unseal(directory: Path) -> tuple[keras.Model, dict[str, Any], dict[str, list
             raise ValueError(f"{name} has changed since it was written")
     config = read_json(directory / CONFIG_FILE, largest=LARGEST_JSON)
     history = _history_from_csv(read_regular(directory / HISTORY_FILE, LARGEST_JSON).decode("utf-8"))
+    gradients = read_json(directory / GRADIENTS_FILE, largest=LARGEST_JSON)
     # Whoever changes a file can change its hash as well.
     model = load_keras(directory / MODEL_FILE)
-    return model, config, history, facts
+    return model, config, history, gradients, facts
 
 
 @contextlib.contextmanager

@@ -37,6 +37,9 @@ class Task(Protocol):
     multi_label: bool
     """Whether several classes of an example may be true at once."""
 
+    def examples(self, split: Split) -> Any:
+        """Return the examples of a split as the model takes them."""
+
     def measure(self, model: keras.Model, split: Split, *, batch_size: int) -> dict[str, float]:
         """Return the metrics of the model on a split."""
 

@@ -18,7 +18,7 @@ from kerasdl.configuration import jsonable
 from kerasdl.run_directory import _history_as_csv, _history_from_csv
 from recipes import image_classification
 
-FILES = ["config.json", "history.csv", "model.keras", "report.html", "result.json", "tensorboard"]
+FILES = ["config.json", "gradients.json", "history.csv", "model.keras", "report.html", "result.json", "tensorboard"]
 
 
 @pytest.fixture

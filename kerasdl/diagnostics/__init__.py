@@ -1,5 +1,6 @@
 """Diagnosis: what is wrong with a training, its evidence in numbers, and the keyword arguments that mend it."""
 
+from kerasdl.diagnostics.activity import Activity, activity
 from kerasdl.diagnostics.attention import (
     attention_rollout,
     attention_table,
@@ -12,8 +13,11 @@ from kerasdl.diagnostics.calibration import best_temperature, calibration_error,
 from kerasdl.diagnostics.calibration_picture import reliability_picture
 from kerasdl.diagnostics.classes import diagnose_imbalance, diagnose_linear
 from kerasdl.diagnostics.curves import Finding, diagnose_classifier
+from kerasdl.diagnostics.dynamics import diagnose_dynamics
 from kerasdl.diagnostics.forecast_picture import forecast_picture
 from kerasdl.diagnostics.forecasts import diagnose_forecaster
+from kerasdl.diagnostics.gradient_picture import gradient_picture
+from kerasdl.diagnostics.gradients import GradientFlow, LayerFlow, gradient_flow
 from kerasdl.diagnostics.kernels import Kernel, recurrent_kernels
 from kerasdl.diagnostics.labels import diagnose_labels, diagnose_memorising, noise_share, suspicious_labels
 from kerasdl.diagnostics.language import diagnose_language_model
@@ -22,8 +26,12 @@ from kerasdl.diagnostics.report import write_report
 from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
 
 __all__ = [
+    "Activity",
     "Finding",
+    "GradientFlow",
     "Kernel",
+    "LayerFlow",
+    "activity",
     "attention_map",
     "attention_rollout",
     "attention_table",
@@ -31,6 +39,7 @@ __all__ = [
     "calibration_error",
     "diagnose_calibration",
     "diagnose_classifier",
+    "diagnose_dynamics",
     "diagnose_forecaster",
     "diagnose_imbalance",
     "diagnose_labels",
@@ -40,6 +49,8 @@ __all__ = [
     "diagnose_memorising",
     "find_leaks",
     "forecast_picture",
+    "gradient_flow",
+    "gradient_picture",
     "noise_share",
     "patch_attention",
     "patch_map",

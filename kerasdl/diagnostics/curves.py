@@ -103,8 +103,9 @@ def diagnose_classifier(
         _baseline(validation_accuracy, validation_count, class_shares, config)
         if label_accuracy is None
         else _multi_label_baseline(label_accuracy, validation_count, class_shares, config),
-        _overfitting(train_accuracy, train_count, validation_accuracy, validation_count, config),
+        _overfitting(history, train_accuracy, train_count, validation_accuracy, validation_count, config),
         _underfitting(history, train_accuracy, train_count, config),
+        plateau(history, train_accuracy, train_count, config) if label_accuracy is None else None,
     )
     return [finding for finding in checks if finding is not None]
 
@@ -154,7 +155,12 @@ def _multi_label_baseline(
 
 
 def _overfitting(
-    train_accuracy: float, train_count: int, accuracy: float, count: int, config: Mapping[str, Any]
+    history: Mapping[str, Sequence[float]],
+    train_accuracy: float,
+    train_count: int,
+    accuracy: float,
+    count: int,
+    config: Mapping[str, Any],
 ) -> Finding | None:
     _, high = wilson_interval(accuracy, count)
     low, _ = wilson_interval(train_accuracy, train_count)
@@ -162,6 +168,9 @@ def _overfitting(
     if low <= high or gap < SMALLEST_GAP:
         return None
     dropout = config.get("dropout") or 0.0
+    losses = np.asarray(history["val_loss"], dtype=float)
+    best = int(np.nanargmin(losses)) + 1
+    early = best <= len(losses) / 2 and losses[-1] > 1.1 * losses[best - 1]
     return Finding(
         "overfitting",
         {
@@ -170,8 +179,12 @@ def _overfitting(
             "gap": gap,
             "gap_beyond_chance": low - high,
             "validation_examples": count,
+            "best_epoch": best,
+            "epochs": len(losses),
         },
-        "The model knows its training examples better than new ones; regularize it or give it more data.",
+        "The model knows its training examples better than new ones"
+        + (f", and the epochs after the {best}. made that worse" if early else "")
+        + "; regularize it or give it more data.",
         {
             "dropout": round(min(0.6, dropout + 0.2), 2),
             "weight_decay": max(0.01, 2 * (config.get("weight_decay") or 0.0)),
@@ -195,4 +208,37 @@ def _underfitting(
         {"train_accuracy": train_accuracy, "upper_bound": high, "last_val_loss": float(val_loss[-1])},
         "The model does not fit even its training examples and was still improving: train longer, or enlarge it.",
         {"epochs": 2 * config["epochs"]},
+    )
+
+
+def plateau(
+    history: Mapping[str, Sequence[float]], train_accuracy: float, train_count: int, config: Mapping[str, Any]
+) -> Finding | None:
+    """Find a training loss that stands still far from fitting.
+
+    The rule: over the second half of at least six epochs the training loss falls by less than 5 %, by the steep end of
+    the 95 % interval of its slope; it is above a third of the first; and less than 95 % of the training examples are
+    right, by the upper end of the interval.
+
+    Reference: Smith, A disciplined approach to neural network hyper-parameters, arXiv:1803.09820, section 3.
+    """
+    loss = np.asarray(history["loss"], dtype=float)
+    late = loss[len(loss) // 2 :]
+    _, high = wilson_interval(train_accuracy, train_count)
+    if len(loss) < 6 or not np.isfinite(loss).all() or high >= 0.95 or loss[-1] < loss[0] / 3:
+        return None
+    epochs = np.arange(len(late)) - (len(late) - 1) / 2
+    slope = float((epochs * late).sum() / (epochs**2).sum())
+    left = late - late.mean() - slope * epochs
+    half = Z * math.sqrt(float((left**2).sum()) / max(1, len(late) - 2) / float((epochs**2).sum()))
+    if (half - slope) * len(late) > 0.05 * late.mean():
+        return None
+    from kerasdl.diagnostics import remedies
+
+    return Finding(
+        "plateau",
+        {"first_loss": float(loss[0]), "loss_half_way": float(late[0]), "last_loss": float(loss[-1])},
+        "The training loss stands still far from fitting: the model is too small, or does not get on at this learning "
+        "rate.",
+        remedies.larger(config) or remedies.faster(config, 3),
     )

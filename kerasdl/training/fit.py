@@ -13,6 +13,7 @@ from kerasdl import keywords
 from kerasdl.training.batches import Augment, Encode, EvaluationBatches, Examples, TrainingBatches
 from kerasdl.training.callbacks import BestEpoch, LearningRateRecord, ProgressDisplay
 from kerasdl.training.finite import FiniteLoss
+from kerasdl.training.gradient_log import GradientLog
 from kerasdl.training.optimizers import make_optimizer
 from kerasdl.training.resume import Resumable
 
@@ -50,6 +51,7 @@ def fit(
     checkpoint_directory: str | Path | None = None,
     checkpoint_every: int | str = "epoch",
     resume: bool = False,
+    gradient_log: dict[str, Any] | None = None,
     verbose: int = 1,
 ) -> dict[str, list[float]]:
     """Compile `model`, train it, and leave it with the weights of its best epoch, or of its last.
@@ -95,6 +97,8 @@ def fit(
         checkpoint_every: "epoch", after epochs as long as saving takes at most 1 % of the time, and after the last; a
             number of batches, or seconds as in "60s".
         resume: Go on from the newest checkpoint if there is one. The arguments must be those of the run that wrote it.
+        gradient_log: A dictionary that gets the sizes of gradients and updates over time, see
+            :func:`kerasdl.training.gradient_log.add`; None watches none. The training is the same with and without.
         verbose: 0 silent, 1 a bar on a terminal and lines elsewhere, 2 always lines.
 
     Returns:
@@ -143,6 +147,9 @@ def fit(
         stateful.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     finite = FiniteLoss(batches, skip=skip_bad_batches)
     stateful += [finite, LearningRateRecord()]
+    if gradient_log is not None:
+        log_folder = None if log_directory is None else Path(log_directory)
+        stateful.append(GradientLog(batches, into=gradient_log, log_directory=log_folder))
     if schedule == "plateau":
         stateful.append(keras.callbacks.ReduceLROnPlateau(monitor=monitor, factor=0.2, patience=5))
     stateful += [best, *callbacks]

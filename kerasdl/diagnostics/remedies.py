@@ -1,0 +1,55 @@
+"""Remedies: keyword arguments for a recipe's `train`, as far as it and its architecture have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", "softsign")
+# What makes a model larger, whatever its architecture calls it.
+SIZES = ("units", "filters", "hidden_dim")
+
+
+def faster(config: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    """Return the learning rate times `factor`; nothing where a schedule or an optimizer object has its own."""
+    rate = config.get("learning_rate")
+    if not isinstance(rate, (int, float)) or not isinstance(config.get("optimizer", ""), str):
+        return {}
+    return {"learning_rate": float(f"{rate * factor:.3g}")}
+
+
+def has(config: Mapping[str, Any], name: str) -> bool:
+    """Return whether the architecture has that option: those of others are None."""
+    return config.get(name) is not None
+
+
+def unsaturated(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what keeps gradients from vanishing: a rectifier, normalization, else gates or residuals."""
+    remedy: dict[str, Any] = {}
+    if config.get("activation") in SATURATING:
+        remedy["activation"] = "relu"
+    if config.get("normalization") == "none":
+        remedy["normalization"] = "batch"
+    if remedy:
+        return remedy
+    if config.get("architecture") == "rnn":  # of forecasting
+        return {"architecture": "lstm"}
+    layers = config.get("num_layers")
+    if isinstance(layers, int) and layers > 1:
+        return {"num_layers": layers // 2}
+    units = config.get("units")
+    if isinstance(units, (list, tuple)) and len(units) > 1:
+        return {"units": tuple(units[: len(units) // 2])}
+    return faster(config, 3)
+
+
+def larger(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return twice the width."""
+    remedy: dict[str, Any] = {}
+    for name in SIZES:
+        size = config.get(name)
+        if isinstance(size, (list, tuple)):
+            remedy[name] = tuple(2 * each for each in size)
+        elif isinstance(size, int) and not isinstance(size, bool):
+            remedy[name] = 2 * size
+    return remedy
