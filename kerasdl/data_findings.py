@@ -6,7 +6,7 @@ a temperature, comes from the validation split. The test split is looked at for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +16,6 @@ from kerasdl.linear_baseline import linear_answers
 if TYPE_CHECKING:
     from kerasdl.data import Dataset, Split
     from kerasdl.diagnostics import Finding
-
-FIRST = ("diverged", "leakage", "memorising_noise", "no_better_than_majority", "no_better_than_linear")
-"""The most serious ones: with any of them the rest says little."""
-LAST = ("underfitting", "miscalibrated")
 
 
 def find(
@@ -94,14 +90,3 @@ def guesses(predicted: np.ndarray, targets: np.ndarray) -> bool:
     each = [predicted[targets == index] == index for index in np.unique(targets)]
     error = np.sqrt(sum(some.var() / len(some) for some in each)) / len(each)
     return bool(np.mean([some.mean() for some in each]) - 1.96 * error <= 1 / len(each))
-
-
-def sorted_findings(findings: Sequence[Finding]) -> list[Finding]:
-    """Return findings with the most serious first; those of the same weight stay in their order."""
-
-    def place(finding: Finding) -> int:
-        if finding.name in FIRST:
-            return FIRST.index(finding.name)
-        return len(FIRST) + (1 + LAST.index(finding.name) if finding.name in LAST else 0)
-
-    return sorted(findings, key=place)

@@ -230,9 +230,7 @@ def diagnose(
     if config.get("class_weight") and not data_findings.guesses(scores.argmax(axis=1), validation.targets):
         # Weights give up accuracy for the rare classes, on purpose.
         found = [finding for finding in found if finding.name != "no_better_than_majority"]
-    return data_findings.sorted_findings(
-        [*found, *data_findings.find(dataset, scored=scored, scores=scores, config=config, **measured)]
-    )
+    return [*found, *data_findings.find(dataset, scored=scored, scores=scores, config=config, **measured)]
 
 
 def deduplication(config: Mapping[str, Any]) -> dict[str, bool]:

@@ -15,8 +15,19 @@ if TYPE_CHECKING:
 
 # Training examples that are looked at: enough to call a unit dead, few enough to cost next to nothing.
 EXAMPLES = 256
-# Why a loss may stand still.
-CAUSES = {"vanishing_gradients", "learning_rate_too_high", "learning_rate_too_low", "dead_units", "saturated_units"}
+# What comes first is read first, and its remedy is tried first. A run that says nothing, and numbers that nobody may
+# believe; then what keeps a network from learning, before what follows from that; then the rest.
+FIRST = ("diverged", "leakage", "memorising_noise")
+CAUSES = (
+    "learning_rate_too_high",
+    "exploding_gradients",
+    "vanishing_gradients",
+    "dead_units",
+    "saturated_units",
+    "learning_rate_too_low",
+)
+SYMPTOMS = ("no_better_than_majority", "no_better_than_naive", "no_better_than_linear", "plateau", "class_imbalance")
+LAST = ("underfitting", "miscalibrated")
 
 
 def training_findings(
@@ -29,7 +40,7 @@ def training_findings(
     config: Mapping[str, Any],
     scored: Sequence[Any] = (),
 ) -> list[Any]:
-    """Return the findings on a training: those that its scores gave, and behind them those on how it went.
+    """Return the findings on a training, the most serious first: those that its scores gave, and on how it went.
 
     Args:
         model: The trained model, which is left as it is.
@@ -53,9 +64,14 @@ def training_findings(
         losses = _losses_in_both_modes(model, examples, indices, batch_size=config["batch_size"])
         found.append(units.batch_normalization_off(*losses, config))
     found = [finding for finding in found if finding is not None]
-    if {finding.name for finding in found} & CAUSES:
+    if {finding.name for finding in found} & set(CAUSES):
         scored = [finding for finding in scored if finding.name != "plateau"]
-    return [*scored, *found]
+    return sorted([*scored, *found], key=_place)
+
+
+def _place(finding: Any) -> int:
+    order = [*FIRST, *CAUSES, *SYMPTOMS, "", *LAST]
+    return order.index(finding.name if finding.name in order else "")
 
 
 def _has_batch_normalization(model: keras.Model) -> bool:

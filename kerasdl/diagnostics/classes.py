@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasdl.diagnostics import remedies
 from kerasdl.diagnostics.curves import Finding, wilson_interval
 
 RARE = 0.5
@@ -128,9 +129,9 @@ def diagnose_linear(
             "p_value": chance,
             "linear_train_examples": trained_on,
         },
-        "A linear model on the same inputs does better: this one is not trained to the end, or was made too hard to "
+        "A linear model on the same inputs does better: this one is too small, not trained to the end, or too hard to "
         "train.",
-        {"epochs": 2 * config["epochs"]},
+        {**remedies.larger(config), "epochs": 2 * config["epochs"]},
     )
 
 

@@ -44,12 +44,12 @@ def unsaturated(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def larger(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return twice the width."""
+    """Return twice the width, and at least 32: below that a doubling is a small step."""
     remedy: dict[str, Any] = {}
     for name in SIZES:
         size = config.get(name)
         if isinstance(size, (list, tuple)):
-            remedy[name] = tuple(2 * each for each in size)
+            remedy[name] = tuple(max(32, 2 * each) for each in size)
         elif isinstance(size, int) and not isinstance(size, bool):
-            remedy[name] = 2 * size
+            remedy[name] = max(32, 2 * size)
     return remedy
