@@ -56,12 +56,9 @@ def find(
     found = [diagnostics.diagnose_leakage(leaks, right=right, config=config)]
     if not dataset.multi_label:
         targets = validation.targets
-        linear = None
-        # With weights the classes count otherwise than in the accuracy, which the linear model is after.
-        if not config.get("class_weight"):
-            indices, answers, trained_on = linear_answers(dataset)
-            model_right, linear_right = right("validation")[indices], answers == targets[indices]
-            linear = diagnostics.diagnose_linear(model_right, linear_right, config, trained_on=trained_on)
+        indices, answers, trained_on = linear_answers(dataset)
+        denied = np.ones(len(targets), bool)
+        denied[indices] = answers != targets[indices]
         found += [
             diagnostics.diagnose_memorising(
                 train_accuracy=train_accuracy,
@@ -70,8 +67,7 @@ def find(
                 count=validation_count,
                 majority=float(np.bincount(targets).max() / len(targets)),
             ),
-            # A model that even a linear one beats is no judge of labels.
-            diagnostics.diagnose_labels(scores, targets, config) if linear is None else None,
+            diagnostics.diagnose_labels(scores, targets, config, denied=denied),
             diagnostics.diagnose_imbalance(
                 scores.argmax(axis=1),
                 targets,
@@ -80,8 +76,11 @@ def find(
                 class_names=dataset.class_names,
             ),
             diagnostics.diagnose_calibration(scores, targets, config),
-            linear,
         ]
+        # With weights the classes count otherwise than in the accuracy, which the linear model is after.
+        if not config.get("class_weight"):
+            model_right = right("validation")[indices]
+            found.append(diagnostics.diagnose_linear(model_right, ~denied[indices], config, trained_on=trained_on))
     return [finding for finding in found if finding is not None]
 
 

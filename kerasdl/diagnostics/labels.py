@@ -61,7 +61,9 @@ def suspicious_labels(scores: np.ndarray, targets: np.ndarray) -> list[dict[str,
     ]
 
 
-def noise_share(scores: np.ndarray, targets: np.ndarray) -> tuple[float, float, float]:
+def noise_share(
+    scores: np.ndarray, targets: np.ndarray, *, denied: np.ndarray | None = None
+) -> tuple[float, float, float]:
     """Return the share of wrong labels with its 95 % interval, from where the model is surest.
 
     A model errs little on the eighth of the examples that it is surest of, however hard the others are; wrong labels
@@ -71,6 +73,7 @@ def noise_share(scores: np.ndarray, targets: np.ndarray) -> tuple[float, float, 
     Args:
         scores: Of a model that did not see the examples, (count, classes).
         targets: The given class indices, (count,).
+        denied: Which labels a second model denies as well, bool (count,): only those count.
 
     Returns:
         Share, lower and upper bound; NaN, 0.0 and 1.0 where there are fewer than 80 examples.
@@ -80,24 +83,28 @@ def noise_share(scores: np.ndarray, targets: np.ndarray) -> tuple[float, float, 
     surest = _surest(scores)
     if len(surest) < FEWEST_SURE:
         return float("nan"), 0.0, 1.0
-    share = float((scores[surest].argmax(axis=1) != targets[surest]).mean())
+    wrong = scores[surest].argmax(axis=1) != targets[surest]
+    share = float((wrong if denied is None else wrong & denied[surest]).mean())
     return (share, *wilson_interval(share, len(surest)))
 
 
-def diagnose_labels(scores: np.ndarray, targets: np.ndarray, config: Mapping[str, Any]) -> Finding | None:
+def diagnose_labels(
+    scores: np.ndarray, targets: np.ndarray, config: Mapping[str, Any], *, denied: np.ndarray | None = None
+) -> Finding | None:
     """Find wrong labels among the validation examples, which stand for those of the training examples.
 
-    The rule: of the examples that the model is surest of, more than 3 % are labelled otherwise, beyond chance, see
-    :func:`noise_share`; the model is better than the most frequent class, beyond chance; and the labels that it denies
-    do not depend on the examples, as confident learning supposes of wrong ones: if they were the model's own second
-    thoughts, the examples would be hard, not the labels wrong. Of two classes there are no second thoughts; then the
-    model must be surer than its doubts allow for. Only held-out examples are judged: of its training examples a model
-    knows the labels by heart, wrong ones too.
+    The rule: of the examples that the model is surest of, more than 3 % are labelled otherwise, beyond chance, and
+    by a linear model's answers too, see :func:`noise_share`; the model is better than the most frequent class,
+    beyond chance; and the labels that it denies do not depend on the examples, as confident learning supposes of
+    wrong ones: if they were the model's own second thoughts, the examples would be hard, not the labels wrong. Of
+    two classes there are no second thoughts; then the model must be surer than its doubts allow for. Only held-out
+    examples are judged: of its training examples a model knows the labels by heart, wrong ones too.
 
     Args:
         scores: Of shape (count, classes), each row sums to 1.
         targets: Class indices, (count,).
         config: The recipe's resolved arguments.
+        denied: Which labels a linear model denies as well, bool (count,): one that is half trained is no judge alone.
 
     Returns:
         The finding, its details the most suspicious examples; or None.
@@ -106,12 +113,12 @@ def diagnose_labels(scores: np.ndarray, targets: np.ndarray, config: Mapping[str
     noise?, arXiv:2003.02819; Li et al., Gradient descent with early stopping is provably robust to label noise,
     arXiv:1903.11680.
     """
-    share, low, high = noise_share(scores, targets)
+    share, low, high = noise_share(scores, targets, denied=denied)
     accuracy = float((scores.argmax(axis=1) == targets).mean())
     majority = float(np.bincount(targets).max() / len(targets))
     if low <= SMALLEST_GAP or wilson_interval(accuracy, len(targets))[0] <= majority or _hard(scores, targets):
         return None
-    found = suspicious_labels(scores, targets)
+    found = [each for each in suspicious_labels(scores, targets) if denied is None or denied[each["index"]]]
     # As many as are estimated to be wrong: the paper's pruning by noise rate, over all classes at once.
     listed = found[: min(LISTED, max(1, round(share * len(targets))))]
     return Finding(

@@ -51,6 +51,16 @@ def test_wrong_labels(share: float) -> None:
     assert scored == sorted(scored, reverse=True)
 
 
+def test_a_label_that_a_second_model_accepts_is_not_suspicious() -> None:
+    scores, truth = model_scores()
+    targets, wrong = with_wrong(truth, 0.2)
+    denied = np.isin(np.arange(len(targets)), wrong)
+    finding = diagnose_labels(scores, targets, CONFIG, denied=denied)
+    assert finding is not None
+    assert {each["index"] for each in finding.details["examples"]} <= set(wrong)
+    assert diagnose_labels(scores, targets, CONFIG, denied=~denied) is None
+
+
 @pytest.mark.parametrize("sharpness", [0.3, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("count", [30, 144, 1000, 20_000])
 def test_weak_models_and_small_splits_raise_no_alarm(sharpness: float, count: int) -> None:
