@@ -98,7 +98,8 @@ def learning_rate_too_high(history: History, gradients: Mapping[str, Any], confi
     """Find a loss that large updates keep from falling.
 
     The rule: in its last fifth the training loss (the median over epochs, of three at least) is higher than it was at
-    some time in the first half, by a tenth and by 3 % of the first loss; or it has not fallen by a tenth at all.
+    some time in the first half, by a tenth and by 3 % of the first loss; or it has not fallen by a tenth at all, nor
+    does it fall steadily, by the 95 % interval of its slope: then there is little to learn.
     And updates were large: the median layer's update-to-weight ratio was above 0.01 when it was largest after the
     first observation, since the first updates of weights that begin at zero say nothing.
 
@@ -112,7 +113,8 @@ def learning_rate_too_high(history: History, gradients: Mapping[str, Any], confi
     late = float(np.median(loss[-max(3, len(loss) // 5) :]))
     lowest = float(loss[: max(1, len(loss) // 2)].min())
     rose = late > 1.1 * lowest and late - lowest > RISE * abs(loss[0])
-    stuck = late > 0.9 * loss[0] > 0 and ratio > 3 * LARGE_RATIO
+    slope, half = _slope(np.arange(len(loss)), loss)
+    stuck = late > 0.9 * loss[0] > 0 and slope + half > 0 and ratio > 3 * LARGE_RATIO
     if not (rose or stuck):
         return None
     return Finding(
