@@ -39,7 +39,7 @@ def unsaturated(config: Mapping[str, Any]) -> dict[str, Any]:
         return {"num_layers": layers // 2}
     units = config.get("units")
     if isinstance(units, (list, tuple)) and len(units) > 1:
-        return {"units": tuple(units[: len(units) // 2])}
+        return {"units": list(units[: len(units) // 2])}
     return faster(config, 3)
 
 
@@ -49,7 +49,7 @@ def larger(config: Mapping[str, Any]) -> dict[str, Any]:
     for name in SIZES:
         size = config.get(name)
         if isinstance(size, (list, tuple)):
-            remedy[name] = tuple(max(32, 2 * each) for each in size)
+            remedy[name] = [max(32, 2 * each) for each in size]
         elif isinstance(size, int) and not isinstance(size, bool):
             remedy[name] = max(32, 2 * size)
     return remedy

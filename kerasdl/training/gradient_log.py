@@ -19,7 +19,7 @@ from kerasdl.training.update import Look, averages, gradients, kernel_name, kern
 
 # Batches between two observations: at least so many, and a share of those that were trained. Watching two updates
 # costs about as much as one batch of a small network.
-FEWEST, SHARE = 40, 0.25
+FEWEST, SHARE = 60, 0.5
 # Of a row: what is known of the update as a whole, before three numbers for each kernel.
 HEAD = ("step", "updates", "square", "square_after", "product", "clipped")
 EACH = ("gradient", "weight", "ratio")
@@ -73,7 +73,7 @@ class GradientLog(keras.callbacks.Callback):
         """Look at the state after it, and write a row when two updates have been watched."""
         if self._before is None:
             return
-        before, after = self._before[1], look(self.model, list(self._kernels))
+        before, after = self._before[1], look(self.model, list(self._kernels), last=bool(self._first))
         position = self._begins + batch + 1
         self._before = (position, after)
         if not moved(before, after):  # gradients are accumulated, or the batch was undone

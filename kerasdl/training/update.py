@@ -14,6 +14,8 @@ import numpy as np
 
 # Entries of a kernel that are looked at, spread over all of it: enough to tell sizes to a percent, whatever its size.
 ENTRIES = 2**16
+# Entries up to which a whole kernel is copied: picking some where they are takes longer.
+WHOLE = 2**21
 
 
 class Look(NamedTuple):
@@ -40,27 +42,28 @@ def sampled(variable: Any) -> np.ndarray:
     stride = -(-size // ENTRIES)
     while math.gcd(stride, int(variable.shape[-1])) > 1:  # else all would be of the same few columns
         stride += 1
-    if stride > 1:
-        variable = keras.ops.reshape(variable, (-1,))[::stride]
+    if size > WHOLE:
+        variable, stride = keras.ops.reshape(variable, (-1,))[::stride], 1
     # A copy: backends reuse their buffers.
-    return np.array(keras.ops.convert_to_numpy(variable), dtype=np.float32).ravel()
+    return np.array(keras.ops.convert_to_numpy(variable).ravel()[::stride], dtype=np.float32)
 
 
-def look(model: keras.Model, chosen: list[tuple[int, Any]]) -> Look:
+def look(model: keras.Model, chosen: list[tuple[int, Any]], *, last: bool = False) -> Look:
     """Look at a model that is being trained, between two batches.
 
     Args:
         model: The compiled model.
         chosen: What :func:`kernels` returned.
+        last: Whether no update after this look will be watched; the learning rate is then left out.
     """
     if hasattr(model, "jax_state_sync"):
         model.jax_state_sync()
     inner = _inner(model.optimizer)
     memory = _memory(inner)
     # Only what SGD remembers depends on it; asking a schedule takes longer than all the rest.
-    rate = keras.ops.convert_to_numpy(inner.learning_rate) if isinstance(inner, keras.optimizers.SGD) else math.nan
+    asked = isinstance(inner, keras.optimizers.SGD) and not last
     return Look(
-        float(rate),
+        float(keras.ops.convert_to_numpy(inner.learning_rate)) if asked else math.nan,
         [sampled(variable) for _, variable in chosen],
         [None if not memory or memory[index] is None else sampled(memory[index]) for index, _ in chosen],
     )
