@@ -138,7 +138,7 @@ def test_plateau():
     flat = {"loss": [2.4, 2.35, 2.33, 2.334, 2.331, 2.332, 2.33, 2.332]}
     finding = plateau(flat, 0.2, 1000, {**CONFIG, "units": [64], "filters": None})
     assert finding is not None
-    assert finding.remedy == {"units": (128,)}
+    assert finding.remedy == {"units": [128]}
     assert plateau(flat, 0.96, 1000, CONFIG) is None, "nothing is left to learn"
     assert plateau(FALLING, 0.7, 1000, CONFIG) is None
     noisy = {"loss": [2.4, 2.0, 1.4, 1.9, 1.2, 1.9, 1.1, 1.8]}
