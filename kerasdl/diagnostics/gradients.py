@@ -99,7 +99,7 @@ class GradientFlow:
         return asdict(self)
 
 
-class _Keeper(keras.optimizers.Optimizer):
+class Keeper(keras.optimizers.Optimizer):
     """An optimizer that keeps the gradients and changes no weight."""
 
     def __init__(self) -> None:
@@ -155,7 +155,7 @@ def gradient_flow(model: keras.Model, batch: Sequence[Any], *, loss: Any = None)
     inputs, *rest = batch
     inputs = as_list(model, inputs)
     twin = keras.Model(single(model.inputs), single(model.outputs), name=model.name)
-    keeper = _Keeper()
+    keeper = Keeper()
     backend = keras.backend.backend()
     with unchanged(model):
         # One batch does not pay for compilation, but JAX without it is a hundred times slower.

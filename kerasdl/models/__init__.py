@@ -5,7 +5,7 @@ their names.
 """
 
 from kerasdl.backbone_table import backbones
-from kerasdl.models.attention_maps import attention_maps
+from kerasdl.attention_maps import attention_maps
 from kerasdl.models.convolutional import cnn
 from kerasdl.models.efficientnet_lite import efficientnet_lite0
 from kerasdl.models.forecasting_convolutional import temporal_cnn
