@@ -23,6 +23,8 @@ from kerasdl.diagnostics.labels import diagnose_labels, diagnose_memorising, noi
 from kerasdl.diagnostics.language import diagnose_language_model
 from kerasdl.diagnostics.leakage import diagnose_leakage, find_leaks
 from kerasdl.diagnostics.report import write_report
+from kerasdl.diagnostics.saliency import Saliency, saliency
+from kerasdl.diagnostics.saliency_picture import saliency_picture
 from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "GradientFlow",
     "Kernel",
     "LayerFlow",
+    "Saliency",
     "activity",
     "attention_map",
     "attention_rollout",
@@ -57,6 +60,8 @@ __all__ = [
     "recurrent_kernels",
     "reliability",
     "reliability_picture",
+    "saliency",
+    "saliency_picture",
     "sparsity",
     "sparsity_table",
     "stack_maps",

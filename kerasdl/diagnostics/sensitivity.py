@@ -166,7 +166,7 @@ class Sensitivity:
 
     def logits(self, inputs: Any) -> np.ndarray:
         """Return the logits of all classes, float64 (batch, classes), with the tensors as they are shifted."""
-        return np.asarray(ops.convert_to_numpy(self._model(ops.convert_to_tensor(inputs))), np.float64)
+        return np.asarray(self._model.predict_on_batch(inputs), np.float64)
 
     def gradients(self, inputs: np.ndarray, targets: np.ndarray) -> list[np.ndarray]:
         """Return the derivative of one logit of each example in each tensor.
@@ -248,7 +248,8 @@ def walk(
     repeated = np.repeat(inputs[None], count, axis=0)
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     nodes, weights = (nodes + 1) / 2, weights / 2
-    spans = [value - base for value, base in zip(values, baselines, strict=True)]
+    # What is missing, as padding of series is, is the same all the way.
+    spans = [np.nan_to_num(value - base) for value, base in zip(values, baselines, strict=True)]
     heights: dict[float, float] = {}
 
     def place(shares: Sequence[float]) -> None:
