@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from kerasdl.diagnostics.activity import activity, as_list, single
+from kerasdl.diagnostics.gradient_keeper import Keeper
 from kerasdl.diagnostics.gradient_picture import gradient_picture
 from kerasdl.errors import InputError
 
@@ -97,21 +98,6 @@ class GradientFlow:
     def as_dict(self) -> dict[str, Any]:
         """Return all as plain values for JSON."""
         return asdict(self)
-
-
-class Keeper(keras.optimizers.Optimizer):
-    """An optimizer that keeps the gradients and changes no weight."""
-
-    def __init__(self) -> None:
-        super().__init__(learning_rate=0.0)
-
-    def build(self, variables: Sequence[Any]) -> None:
-        if not self.built:
-            super().build(variables)
-            self.kept = self.add_optimizer_variables(variables, "gradient")
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        self.assign(self.kept[self._get_variable_index(variable)], gradient)
 
 
 def gradient_flow(model: keras.Model, batch: Sequence[Any], *, loss: Any = None) -> GradientFlow:

@@ -100,7 +100,7 @@ def saliency(
         kind: "image", "text" or "series"; None sees it by the input of the model.
         method: "grad_cam" for images, "integrated_gradients" for texts and series; None takes what fits.
         layer: Name of the layer whose feature maps Grad-CAM looks at; None takes the last of at least 4x4 positions,
-            or of a vision transformer the patch tokens before its last block.
+            or of a vision transformer the patch tokens that its last attention reads.
         baseline: What the values of a series are compared with: a number, or one for each channel; None takes the mean
             of each channel of the series itself, so a flat line. Texts are compared with token vectors of zero.
         vocabulary: From texts to ids and back, with `encode` and `decode`; a result has its own.
@@ -145,7 +145,7 @@ def _images(opened: Opened, inputs: Any, targets: Any, layer: str | None, baseli
     chosen = saliency_inputs.check_targets(targets, logits)
     sensitivity = Sensitivity(opened.model, [place], [values.shape])
     slopes = sensitivity.gradients(images, np.eye(logits.shape[1], dtype=np.float32)[chosen])[0]
-    maps = _class_activation(patch_tokens(values, grid), patch_tokens(slopes, grid))
+    maps = _class_activation(values, slopes) if grid is None else _token_activation(values, slopes, grid)
     large = keras.ops.image.resize(
         maps[..., None].astype(np.float32), images.shape[1:3], data_format="channels_last", interpolation="bilinear"
     )
@@ -160,9 +160,18 @@ def _images(opened: Opened, inputs: Any, targets: Any, layer: str | None, baseli
 
 
 def _class_activation(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """Return the maps of Grad-CAM, (examples, rows, columns): features weighted by their mean slope, what is above 0."""
+    """Return the maps of Grad-CAM, (examples, rows, columns): features times their mean slopes, what is above zero."""
     weights = slopes.mean(axis=(1, 2), keepdims=True)
     return np.maximum((weights * values).sum(axis=-1), 0)
+
+
+def _token_activation(values: np.ndarray, slopes: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Return the same for tokens of patches, each with its own slopes (HiResCAM, arXiv:2011.08891).
+
+    A mean of slopes fits convolutions, to which a place is like any other. What attention does with a token depends on
+    what it says: with mean slopes, maps of small vision transformers were hardly better than chance.
+    """
+    return np.maximum((patch_tokens(slopes, grid) * patch_tokens(values, grid)).sum(axis=-1), 0)
 
 
 def _texts(opened: Opened, inputs: Any, targets: Any, layer: str | None, baseline: Any) -> list[Saliency]:

@@ -203,7 +203,7 @@ def check_targets(targets: Any, logits: np.ndarray) -> np.ndarray:
         raise InputError(
             "targets",
             received=f"{targets!r}"[:80],
-            expected=f"whole numbers from 0 to {logits.shape[1] - 1}, one for all inputs or one for each of {len(logits)}",
+            expected=f"numbers of classes from 0 to {logits.shape[1] - 1}: one for all inputs or {len(logits)}",
             mend="Leave targets out to explain the class with the highest logit.",
         )
     return np.broadcast_to(given, (len(logits),))

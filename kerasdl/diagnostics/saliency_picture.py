@@ -160,10 +160,11 @@ def _series(series: np.ndarray, scores: np.ndarray, title: str) -> str:
                     f'width="{until - at:.2f}" height="{high}" fill-opacity="{0.75 * abs(score) / highest:.3f}">'
                     f"<title>{where}: {score:+.3g}</title></rect>"
                 )
+        heights = top + high - 6 - (high - 12) * (values - low) / (span or 1)
         points = " ".join(
-            f"{left + (right - left) * (step + 0.5) / steps:.1f},{top + high - 6 - (high - 12) * (value - low) / (span or 1):.1f}"
-            for step, value in enumerate(values)
-            if np.isfinite(value)
+            f"{left + (right - left) * (step + 0.5) / steps:.1f},{y:.1f}"
+            for step, y in enumerate(heights.tolist())
+            if np.isfinite(y)
         )
         name = f"channel {channel + 1}" if channels > 1 else ""
         parts.append(

@@ -79,9 +79,10 @@ def _spatial(all_points: list[Point]) -> list[Point]:
     for point in all_points:
         shape = point.tensor.shape
         begun = begun or (isinstance(point.operation, CONVOLUTIONS) and len(shape) == 4)
-        if begun and len(shape) == 4 and None not in shape[1:] and min(shape[1:3]) > 1:
-            if not isinstance(point.operation, POOLING):
-                found.append(point)
+        if not begun or len(shape) != 4 or None in shape[1:] or min(shape[1:3]) < 2:
+            continue
+        if not isinstance(point.operation, POOLING):
+            found.append(point)
     return found
 
 
@@ -95,19 +96,17 @@ def _lengths(grid: tuple[int, int]) -> tuple[int, int]:
 
 
 def _last_tokens(all_points: list[Point], grid: tuple[int, int] | None) -> Point | None:
-    """Return the tokens that the last block of a vision transformer begins with."""
+    """Return the tokens that the last attention of a vision transformer reads.
+
+    After it, those of single patches may not count any more: a class token has read them, or a mean is taken of them,
+    whose derivative is the same everywhere.
+    """
     attentions = [point for point in all_points if isinstance(point.operation, ATTENTION)]
     if not attentions or grid is None:
         return None
-    # After it nothing may be left of single patches: a class token has read them, and their own way ends.
     by_tensor = {id(point.tensor): point for point in all_points}
     place = by_tensor.get(id(_read(attentions[-1])))
-    if place is not None and isinstance(
-        place.operation, (keras.layers.LayerNormalization, keras.layers.RMSNormalization)
-    ):
-        place = by_tensor.get(id(_read(place)), place)
-    lengths = _lengths(grid)
-    return place if place is not None and place.tensor.shape[1] in lengths else None
+    return place if place is not None and place.tensor.shape[1] in _lengths(grid) else None
 
 
 def _read(point: Point) -> Any:

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasdl.diagnostics.gradients import Keeper
+from kerasdl.diagnostics.gradient_keeper import Keeper
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def chosen_logits(outputs: Any) -> Any:
 
 def _chosen(targets: Any, logits: Any) -> Any:
     # A sum over examples: the gradient of each is then its own, whatever the others are.
-    return ops.sum(targets * ops.cast(logits, "float32"), axis=-1)
+    return ops.sum(targets * ops.cast(logits, "float32"))
 
 
 class Sensitivity:
@@ -145,14 +145,16 @@ class Sensitivity:
             new = keras.Input(batch_shape=image.shape, dtype=image.dtype, name=image.name)
             graph = keras.Model(new, model(self._shifts[0](new)))
         else:
-            shared = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=again)
+            # Without what it was compiled with, which a clone would want to make again.
+            bare = keras.Model(model.inputs, model.outputs)
+            shared = keras.models.clone_model(bare, clone_function=lambda layer: layer, call_function=again)
             graph = keras.Model(shared.inputs, shared.outputs[0])
         self._model = _Shifted(graph, self._shifts)
         self._keeper = Keeper()
         backend = keras.backend.backend()
         self._model.compile(
             self._keeper,
-            keras.losses.LossFunctionWrapper(_chosen, reduction="sum", name="chosen"),
+            _chosen,
             jit_compile=backend == "jax",
             run_eagerly=backend == "tensorflow",
             auto_scale_loss=False,
