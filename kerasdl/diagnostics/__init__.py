@@ -8,7 +8,8 @@ from kerasdl.diagnostics.attention import (
     stack_maps,
     strongest_pairs,
 )
-from kerasdl.diagnostics.attention_picture import attention_map, patch_map
+from kerasdl.diagnostics.attention_of import AttentionMap, attention_map
+from kerasdl.diagnostics.attention_picture import attention_picture, patch_map
 from kerasdl.diagnostics.calibration import best_temperature, calibration_error, diagnose_calibration, reliability
 from kerasdl.diagnostics.calibration_picture import reliability_picture
 from kerasdl.diagnostics.classes import diagnose_imbalance, diagnose_linear
@@ -29,6 +30,7 @@ from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
 
 __all__ = [
     "Activity",
+    "AttentionMap",
     "Finding",
     "GradientFlow",
     "Kernel",
@@ -36,6 +38,7 @@ __all__ = [
     "Saliency",
     "activity",
     "attention_map",
+    "attention_picture",
     "attention_rollout",
     "attention_table",
     "best_temperature",

@@ -33,7 +33,7 @@ INK, LINE, WARM = "#1c2330", "#8a929e", "#e8590c"
 COLORS = np.array([(255, 255, 255), (190, 214, 240), (84, 146, 210), (21, 82, 158), (6, 28, 70)], float)
 
 
-def attention_map(tokens: Sequence[str], weights: np.ndarray, *, title: str = "Attention") -> str:
+def attention_picture(tokens: Sequence[str], weights: np.ndarray, *, title: str = "Attention") -> str:
     """Draw who attends to whom: a small heat map for each layer and head, and one for all layers together.
 
     Rows attend to columns. Under each map stands its strongest pair of two positions. Colours go by the square root of
@@ -51,7 +51,7 @@ def attention_map(tokens: Sequence[str], weights: np.ndarray, *, title: str = "A
         InputError: For other shapes, what cannot be attention weights, or too many tokens.
 
     Example:
-        >>> Path("cat.svg").write_text(attention_map("the cat sat".split(), maps[0]), encoding="utf-8")
+        >>> Path("cat.svg").write_text(attention_picture("the cat sat".split(), maps[0]), encoding="utf-8")
     """
     array = check_weights(weights, tokens)
     if len(tokens) > LARGEST:

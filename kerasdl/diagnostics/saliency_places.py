@@ -72,6 +72,11 @@ def feature_place(model: keras.Model, layer: str | None = None) -> tuple[Point, 
     return (enough or [point for point, side in zip(spatial, sides, strict=True) if side == max(sides)])[-1], None
 
 
+def patch_grid(model: keras.Model) -> tuple[int, int] | None:
+    """Return how many patches an image has from top to bottom and from left to right; None without feature maps."""
+    return _grid(_spatial(points(model)))
+
+
 def _spatial(all_points: list[Point]) -> list[Point]:
     """Return the feature maps from the first convolution on, but those that are only a smaller copy of another."""
     found = []

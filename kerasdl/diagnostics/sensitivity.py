@@ -190,7 +190,9 @@ def look(model: keras.Model, places: Sequence[Point], inputs: Any) -> tuple[list
     """Return the values at some places and the logits, in inference mode, as NumPy arrays in float32."""
     tensors = [place.tensor for place in places if place.operation is not None]
     found = keras.Model(model.inputs, [*tensors, model.outputs[0]])(ops.convert_to_tensor(inputs), training=False)
-    *values, logits = [np.asarray(ops.convert_to_numpy(ops.cast(each, "float32"))) for each in found]
+    *values, logits = [
+        np.asarray(ops.convert_to_numpy(ops.cast(each, "float32"))) for each in keras.tree.flatten(found)
+    ]
     if places and places[0].operation is None:
         values = [np.asarray(inputs, np.float32)]
     return values, chosen_logits(logits)
