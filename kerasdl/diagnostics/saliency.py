@@ -232,7 +232,7 @@ def _walk_all(
             sensitivity,
             inputs[index],
             [value[index] for value in values],
-            [base if np.isscalar(base) else base[index] for base in baselines],
+            [base[index] if isinstance(base, np.ndarray) else base for base in baselines],
             int(target),
             tolerance=TOLERANCE,
             rounds=ROUNDS,

@@ -181,7 +181,7 @@ def series(model: keras.Model, inputs: Any) -> tuple[np.ndarray, list[int]]:
 def flat_lines(series: np.ndarray, baseline: Any) -> np.ndarray:
     """Return what each series is compared with, (count, 1, channels): its own means, or what is given."""
     if baseline is None:
-        return np.nanmean(series, axis=1, keepdims=True, dtype=np.float64)
+        return np.asarray(np.nanmean(series, axis=1, keepdims=True, dtype=np.float64))
     given = np.asarray(baseline, np.float64)
     if given.ndim > 1 or given.size not in (1, series.shape[-1]) or not np.isfinite(given).all():
         raise InputError(
