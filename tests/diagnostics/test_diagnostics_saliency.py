@@ -1,4 +1,4 @@
-"""Saliency against a planted truth: the patch, the word, the bump that decides is what the answer is said to rest on."""
+"""Saliency against a planted truth: an answer is said to rest on the patch, the word, the bump that decides."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from tests.diagnostics import planted
 import pytest
 
 from kerasdl import InputError, diagnostics, models
 from kerasdl.diagnostics import Saliency, saliency
+from tests.diagnostics import planted
 
 SVG = "{http://www.w3.org/2000/svg}"
 IMAGES, CLASSES, INSIDE = planted.images(32, seed=1)
@@ -48,7 +48,9 @@ def fcn() -> keras.Model:
 
 
 def share_inside(found: list[Saliency], inside: np.ndarray) -> np.ndarray:
-    return np.array([one.scores[where].sum() / one.scores.sum() for one, where in zip(found, inside, strict=True)])
+    # Where nothing speaks for a class, its map is zero everywhere.
+    pairs = zip(found, inside, strict=True)
+    return np.array([one.scores[where].sum() / max(one.scores.sum(), 1e-9) for one, where in pairs])
 
 
 def accuracy(model: keras.Model, inputs: np.ndarray, classes: np.ndarray) -> float:
@@ -101,7 +103,7 @@ def test_grad_cam_is_the_formula_of_the_paper(cnn):
 
 
 def test_the_word_that_decides_has_the_highest_attribution(text_cnn):
-    ids, classes, places = planted.texts(6, seed=1)
+    ids, classes, places = planted.texts(4, seed=1)
     found = saliency(text_cnn, ids, targets=classes)
     assert [int(one.scores.argmax()) for one in found] == places.tolist()
     assert [len(one.scores) for one in found] == (ids > 0).sum(axis=1).tolist()
@@ -113,12 +115,12 @@ def test_the_word_that_decides_has_the_highest_attribution(text_cnn):
 @pytest.mark.parametrize("kind", ["text", "series"])
 def test_attributions_add_up_to_the_difference_of_the_logits(kind, request):
     model = request.getfixturevalue({"text": "text_cnn", "series": "fcn"}[kind])
-    inputs, classes, _ = getattr(planted, {"text": "texts", "series": "series"}[kind])(4, seed=2)
+    inputs, classes, _ = getattr(planted, {"text": "texts", "series": "series"}[kind])(2, seed=2)
     for one in saliency(model, inputs, targets=classes):
         difference = one.logit - one.baseline
         assert one.scores.sum() == pytest.approx(difference, abs=max(0.01 * abs(difference), 1e-3))
     logits = model.predict(inputs, verbose=0)
-    assert one.logit == pytest.approx(logits[3, classes[3]], abs=1e-4)
+    assert one.logit == pytest.approx(logits[1, classes[1]], abs=1e-4)
 
 
 def test_the_baseline_of_a_series_is_a_flat_line(fcn):
@@ -139,8 +141,8 @@ def test_the_bump_that_decides_has_most_of_the_attribution(fcn):
         assert one.scores.shape == raw.shape
         parts = np.abs(one.scores)
         assert parts[where[: len(raw)]].sum() / parts.sum() > 3 * 6 / 80
-    whole = saliency(fcn, series, targets=classes)
-    assert np.mean([np.abs(one.scores)[where].sum() / np.abs(one.scores).sum() for one, where in zip(whole, inside)]) > 0.5
+    whole = [np.abs(one.scores) for one in saliency(fcn, series, targets=classes)]
+    assert np.mean([one[where].sum() / one.sum() for one, where in zip(whole, inside, strict=True)]) > 0.5
 
 
 def test_the_model_stays_as_it_was(cnn):
@@ -201,10 +203,10 @@ def test_pictures_are_xml_that_says_what_it_shows(kind, cnn, text_cnn, fcn):
 
 
 def test_what_cannot_be_explained_is_refused(cnn, text_cnn, fcn):
-    flat = models.mlp((planted.SIDE, planted.SIDE, 1), 2, units=(4,))
+    flat = models.mlp((planted.SIDE, planted.SIDE, 1), 2, hidden_units=(4,))
     for call, message in [
         (lambda: saliency(flat, IMAGES[0]), "no spatial layer"),
-        (lambda: saliency(models.mlp((4,), 2, units=(4,)), np.zeros((1, 4))), "features and forecasts"),
+        (lambda: saliency(models.mlp((4,), 2, hidden_units=(4,)), np.zeros((1, 4))), "features and forecasts"),
         (lambda: saliency(cnn, IMAGES[0], kind="sound"), "kind"),
         (lambda: saliency(cnn, IMAGES[0], kind="text"), "expected 'image'"),
         (lambda: saliency(cnn, IMAGES[0], method="integrated_gradients"), "expected 'grad_cam'"),
