@@ -128,7 +128,7 @@ def _text(tokens: Sequence[str], scores: np.ndarray, title: str) -> str:
     if len(tokens) > MOST_TOKENS:
         parts.append(_words(x + 4, y, f"… {len(tokens) - MOST_TOKENS} more", "sal-soft"))
     order = np.argsort(-np.abs(scores), kind="stable")[:4]
-    strongest = ", ".join(f"{label(tokens[index])} {scores[index]:+.2f}" for index in order)
+    strongest = ", ".join(f"“{label(tokens[index])}” {scores[index]:+.2f}" for index in order)
     y += LINE + 4
     lines = [f"strongest: {strongest}", "orange: speaks for it; blue, underlined: against it; numbers add to the logit"]
     body = "".join(parts) + "".join(_words(GAP, y + 18 * row, line, "sal-soft") for row, line in enumerate(lines))
@@ -153,7 +153,7 @@ def _series(series: np.ndarray, scores: np.ndarray, title: str) -> str:
         low = low if np.isfinite(low) else 0.0
         for begin, end, score in zip(edges[:-1].tolist(), edges[1:].tolist(), bands[:, channel].tolist(), strict=True):
             at, until = (left + (right - left) * edge / steps for edge in (begin, end))
-            if abs(score) > 0.02 * highest:
+            if abs(score) > 0.05 * highest:
                 where = f"step {begin + 1}" if end - begin == 1 else f"steps {begin + 1} to {end}"
                 parts.append(
                     f'<rect class="sal-{"for" if score > 0 else "against"}" x="{at:.2f}" y="{top}" '
