@@ -16,9 +16,10 @@ import numpy as np
 
 from kerasdl.diagnostics import saliency_inputs
 from kerasdl.diagnostics.saliency_inputs import Opened
+from kerasdl.diagnostics.saliency_path import NODES, PIECES, Path, walk
 from kerasdl.diagnostics.saliency_picture import saliency_picture
 from kerasdl.diagnostics.saliency_places import embedding_places, feature_place, patch_tokens
-from kerasdl.diagnostics.sensitivity import NODES, PIECES, Point, Sensitivity, look, walk
+from kerasdl.diagnostics.sensitivity import Point, Sensitivity, look
 from kerasdl.errors import InputError, check_choice
 
 METHODS = {"image": "grad_cam", "text": "integrated_gradients", "series": "integrated_gradients"}
@@ -138,7 +139,7 @@ def saliency(
 
 
 def _images(opened: Opened, inputs: Any, targets: Any, layer: str | None, baseline: Any) -> list[Saliency]:
-    _refuse(baseline=baseline)
+    saliency_inputs.refuse(baseline=baseline)
     images = saliency_inputs.images(opened.model, inputs)
     place, grid = feature_place(opened.model, layer)
     (values,), logits = look(opened.model, [place], images)
@@ -175,7 +176,7 @@ def _token_activation(values: np.ndarray, slopes: np.ndarray, grid: tuple[int, i
 
 
 def _texts(opened: Opened, inputs: Any, targets: Any, layer: str | None, baseline: Any) -> list[Saliency]:
-    _refuse(layer=layer, baseline=baseline)
+    saliency_inputs.refuse(layer=layer, baseline=baseline)
     places = embedding_places(opened.model)
     ids, lengths = saliency_inputs.token_ids(opened, inputs)
     paths = _walk_all(opened.model, places, ids, targets, [0.0] * len(places))
@@ -198,7 +199,7 @@ def _texts(opened: Opened, inputs: Any, targets: Any, layer: str | None, baselin
 
 
 def _series(opened: Opened, inputs: Any, targets: Any, layer: str | None, baseline: Any) -> list[Saliency]:
-    _refuse(layer=layer)
+    saliency_inputs.refuse(layer=layer)
     series, lengths = saliency_inputs.series(opened.model, inputs)
     flat = saliency_inputs.flat_lines(series, baseline)
     place = Point(None, 0, opened.model.inputs[0])
@@ -220,7 +221,7 @@ def _series(opened: Opened, inputs: Any, targets: Any, layer: str | None, baseli
 
 def _walk_all(
     model: keras.Model, places: Sequence[Point], inputs: np.ndarray, targets: Any, baselines: Sequence[Any]
-) -> list[tuple[int, np.ndarray, Any]]:
+) -> list[tuple[int, np.ndarray, Path]]:
     """Return for each example the class, all logits and the path; baselines are for each example, or one for all."""
     values, logits = look(model, places, inputs)
     chosen = saliency_inputs.check_targets(targets, logits)
@@ -247,14 +248,3 @@ def _explained(
     facts: dict[str, Any] = {"inputs": None, "tokens": (), "baseline": None, **known}
     label = saliency_inputs.class_label(opened, target)
     return Saliency(kind, METHODS[kind], target, label, scores, logit=float(logits[target]), **facts)
-
-
-def _refuse(**arguments: Any) -> None:
-    for name, value in arguments.items():
-        if value is not None:
-            raise InputError(
-                name,
-                received=repr(value),
-                expected="nothing: layer is for images, baseline for series",
-                mend=f"Leave {name} out.",
-            )

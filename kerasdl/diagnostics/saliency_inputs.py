@@ -216,3 +216,15 @@ def class_label(opened: Opened, target: int) -> str:
     if len(opened.model.outputs[0].shape) == 3 and opened.vocabulary is not None:
         return repr(opened.vocabulary.decode([target]))
     return f"class {target}"
+
+
+def refuse(**arguments: Any) -> None:
+    """Raise :class:`InputError` for arguments that are given and do not belong to this kind of model."""
+    for name, value in arguments.items():
+        if value is not None:
+            raise InputError(
+                name,
+                received=repr(value),
+                expected="nothing: layer is for images, baseline for series",
+                mend=f"Leave {name} out.",
+            )
