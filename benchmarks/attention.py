@@ -29,13 +29,10 @@ def main() -> None:
         "glosses", architecture="transformer", epochs=options.epochs, batch_size=128, learning_rate=1e-3, verbose=2
     )
     print(f"{options.text!r} is taken for: {result.predict(options.text)['label'][0]}")
-    ids = result.task.vocabulary.encode([options.text])[0]
-    tokens = [result.task.vocabulary.decode([token]) for token in ids]
-    maps = kerasdl.models.attention_maps(result.model).predict(ids[None], verbose=0)
-    weights = kerasdl.diagnostics.stack_maps(maps)[0]
-    print(kerasdl.diagnostics.attention_table(tokens, weights))
+    found = kerasdl.diagnostics.attention_map(result, options.text)
+    print(found.table())
     title = f"{options.text} ({result.recipe}, test accuracy {result.metrics['accuracy']:.2f})"
-    options.output.write_text(kerasdl.diagnostics.attention_map(tokens, weights, title=title), encoding="utf-8")
+    options.output.write_text(found.picture(title=title), encoding="utf-8")
     print(f"Written: {options.output}")
 
 

@@ -8,7 +8,8 @@ from kerasdl.diagnostics.attention import (
     stack_maps,
     strongest_pairs,
 )
-from kerasdl.diagnostics.attention_picture import attention_map, patch_map
+from kerasdl.diagnostics.attention_of import AttentionMap, attention_map
+from kerasdl.diagnostics.attention_picture import attention_picture, patch_map
 from kerasdl.diagnostics.calibration import best_temperature, calibration_error, diagnose_calibration, reliability
 from kerasdl.diagnostics.calibration_picture import reliability_picture
 from kerasdl.diagnostics.classes import diagnose_imbalance, diagnose_linear
@@ -23,16 +24,21 @@ from kerasdl.diagnostics.labels import diagnose_labels, diagnose_memorising, noi
 from kerasdl.diagnostics.language import diagnose_language_model
 from kerasdl.diagnostics.leakage import diagnose_leakage, find_leaks
 from kerasdl.diagnostics.report import write_report
+from kerasdl.diagnostics.saliency import Saliency, saliency
+from kerasdl.diagnostics.saliency_picture import saliency_picture
 from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
 
 __all__ = [
     "Activity",
+    "AttentionMap",
     "Finding",
     "GradientFlow",
     "Kernel",
     "LayerFlow",
+    "Saliency",
     "activity",
     "attention_map",
+    "attention_picture",
     "attention_rollout",
     "attention_table",
     "best_temperature",
@@ -57,6 +63,8 @@ __all__ = [
     "recurrent_kernels",
     "reliability",
     "reliability_picture",
+    "saliency",
+    "saliency_picture",
     "sparsity",
     "sparsity_table",
     "stack_maps",

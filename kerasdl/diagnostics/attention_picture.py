@@ -33,7 +33,7 @@ INK, LINE, WARM = "#1c2330", "#8a929e", "#e8590c"
 COLORS = np.array([(255, 255, 255), (190, 214, 240), (84, 146, 210), (21, 82, 158), (6, 28, 70)], float)
 
 
-def attention_map(tokens: Sequence[str], weights: np.ndarray, *, title: str = "Attention") -> str:
+def attention_picture(tokens: Sequence[str], weights: np.ndarray, *, title: str = "Attention") -> str:
     """Draw who attends to whom: a small heat map for each layer and head, and one for all layers together.
 
     Rows attend to columns. Under each map stands its strongest pair of two positions. Colours go by the square root of
@@ -51,7 +51,7 @@ def attention_map(tokens: Sequence[str], weights: np.ndarray, *, title: str = "A
         InputError: For other shapes, what cannot be attention weights, or too many tokens.
 
     Example:
-        >>> Path("cat.svg").write_text(attention_map("the cat sat".split(), maps[0]), encoding="utf-8")
+        >>> Path("cat.svg").write_text(attention_picture("the cat sat".split(), maps[0]), encoding="utf-8")
     """
     array = check_weights(weights, tokens)
     if len(tokens) > LARGEST:
@@ -131,7 +131,7 @@ def patch_map(
     shares = patch_attention(weights, grid=grid, class_token=class_token)
     scale = 224 / max(image.shape[:2])
     height, width = image.shape[0] * scale, image.shape[1] * scale
-    picture = _image(image, width, height)
+    picture = png_image(image, width, height)
     rows, columns = shares.shape
     patches = "".join(
         f'<rect x="{width * column / columns:.2f}" y="{height * row / rows:.2f}" width="{width / columns:.2f}" '
@@ -161,7 +161,7 @@ def _heat_map(labels: Sequence[str], weights: np.ndarray, *, cell: int, margin: 
     )
     pixels = _colors(weights).repeat(cell, axis=0).repeat(cell, axis=1)
     frame = f'<rect width="{side}" height="{side}" fill="none" stroke="{LINE}"/>'
-    return f'{rows}<g transform="translate({margin:.1f} {margin:.1f})">{_image(pixels, side, side)}{frame}</g>'
+    return f'{rows}<g transform="translate({margin:.1f} {margin:.1f})">{png_image(pixels, side, side)}{frame}</g>'
 
 
 def _colors(weights: np.ndarray) -> np.ndarray:
@@ -190,7 +190,8 @@ def _svg(title: str, width: float, height: float, body: str) -> str:
     )
 
 
-def _image(pixels: np.ndarray, width: float, height: float) -> str:
+def png_image(pixels: np.ndarray, width: float, height: float) -> str:
+    """Return uint8 pixels of shape (height, width, 1 or 3) as an element of SVG, so many units wide and high."""
     data = base64.b64encode(_png(pixels)).decode("ascii")
     return (
         f'<image width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none" '

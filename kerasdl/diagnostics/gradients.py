@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from kerasdl.diagnostics.activity import activity, as_list, single
+from kerasdl.diagnostics.gradient_keeper import Keeper
 from kerasdl.diagnostics.gradient_picture import gradient_picture
 from kerasdl.errors import InputError
 
@@ -99,21 +100,6 @@ class GradientFlow:
         return asdict(self)
 
 
-class _Keeper(keras.optimizers.Optimizer):
-    """An optimizer that keeps the gradients and changes no weight."""
-
-    def __init__(self) -> None:
-        super().__init__(learning_rate=0.0)
-
-    def build(self, variables: Sequence[Any]) -> None:
-        if not self.built:
-            super().build(variables)
-            self.kept = self.add_optimizer_variables(variables, "gradient")
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        self.assign(self.kept[self._get_variable_index(variable)], gradient)
-
-
 def gradient_flow(model: keras.Model, batch: Sequence[Any], *, loss: Any = None) -> GradientFlow:
     """Measure how gradients flow through a model on one batch, in training mode; the model stays as it is to the bit.
 
@@ -155,7 +141,7 @@ def gradient_flow(model: keras.Model, batch: Sequence[Any], *, loss: Any = None)
     inputs, *rest = batch
     inputs = as_list(model, inputs)
     twin = keras.Model(single(model.inputs), single(model.outputs), name=model.name)
-    keeper = _Keeper()
+    keeper = Keeper()
     backend = keras.backend.backend()
     with unchanged(model):
         # One batch does not pay for compilation, but JAX without it is a hundred times slower.

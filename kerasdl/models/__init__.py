@@ -4,8 +4,8 @@ A builder never sees data or hyperparameter objects, compiles nothing and return
 their names.
 """
 
+from kerasdl.attention_maps import attention_maps
 from kerasdl.backbone_table import backbones
-from kerasdl.models.attention_maps import attention_maps
 from kerasdl.models.convolutional import cnn
 from kerasdl.models.efficientnet_lite import efficientnet_lite0
 from kerasdl.models.forecasting_convolutional import temporal_cnn

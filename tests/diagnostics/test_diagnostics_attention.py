@@ -79,7 +79,7 @@ def test_maps_are_stacked_by_the_numbers_of_their_layers() -> None:
 
 
 def test_the_picture_is_xml_with_every_token_and_one_map_a_head() -> None:
-    root = ElementTree.fromstring(diagnostics.attention_map(TOKENS, planted(), title='"a" < b & c\x00'))
+    root = ElementTree.fromstring(diagnostics.attention_picture(TOKENS, planted(), title='"a" < b & c\x00'))
     texts = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
     assert texts[0] == '"a" < b & c '
     assert "sat → cat 0.88" in texts
@@ -90,7 +90,7 @@ def test_the_picture_is_xml_with_every_token_and_one_map_a_head() -> None:
 
 
 def test_the_planted_pair_is_drawn_where_it_is() -> None:
-    root = ElementTree.fromstring(diagnostics.attention_map(TOKENS, planted()))
+    root = ElementTree.fromstring(diagnostics.attention_picture(TOKENS, planted()))
     drawn = pixels(list(root.iter(f"{SVG}image"))[2]).astype(int).sum(axis=-1)
     cell = len(drawn) // len(TOKENS)
     cells = drawn[::cell, ::cell]
@@ -104,12 +104,12 @@ def test_the_planted_pair_is_drawn_where_it_is() -> None:
 )
 def test_tokens_that_cannot_be_printed(token: str, said: str) -> None:
     assert label(token) == said
-    picture = diagnostics.attention_map([token, "猫"], random_maps(1, 1, 2, 2))
+    picture = diagnostics.attention_picture([token, "猫"], random_maps(1, 1, 2, 2))
     assert said in "".join(ElementTree.fromstring(picture.encode("utf-8")).itertext())
 
 
 def test_thirty_tokens_keep_readable_cells() -> None:
-    root = ElementTree.fromstring(diagnostics.attention_map(["word"] * 30, random_maps(1, 1, 30, 30)))
+    root = ElementTree.fromstring(diagnostics.attention_picture(["word"] * 30, random_maps(1, 1, 30, 30)))
     image = next(iter(root.iter(f"{SVG}image")))
     assert float(image.attrib["width"]) / 30 >= float(root.attrib["font-size"])
 
@@ -158,8 +158,8 @@ NAN = np.where(np.eye(3) > 0, np.nan, 0.5)[None, None]
         (lambda: diagnostics.attention_rollout(np.array([[[[2.0, -1.0], [0.5, 0.5]]]])), "weights from -1"),
         (lambda: diagnostics.attention_rollout(planted(), residual=1.5), "residual: received 1.5"),
         (lambda: diagnostics.attention_table(TOKENS[:6], planted()), "6 tokens; expected 7"),
-        (lambda: diagnostics.attention_map("The cat", planted()), "received a string"),
-        (lambda: diagnostics.attention_map(["a"] * 129, random_maps(1, 1, 129, 129)), "at most 128"),
+        (lambda: diagnostics.attention_picture("The cat", planted()), "received a string"),
+        (lambda: diagnostics.attention_picture(["a"] * 129, random_maps(1, 1, 129, 129)), "at most 128"),
         (lambda: diagnostics.patch_attention(planted()), "2 x 2 for 7 patches"),
         (lambda: diagnostics.patch_attention(np.ones((1, 1, 1, 1)), class_token=True), "0 x 0 for 0 patches"),
         (lambda: diagnostics.patch_map(np.zeros((8, 8)), random_maps(1, 1, 4, 4)), "float64 of shape (8, 8)"),
