@@ -24,11 +24,13 @@ class Section:
         heading: Its heading, text.
         content: HTML; a section without content is left out.
         short: What the table of contents says, if it is not the heading.
+        kind: Class of the section, for the stylesheet.
     """
 
     heading: str
     content: str
     short: str = ""
+    kind: str = ""
 
 
 def write_page(
@@ -57,7 +59,8 @@ def write_page(
         for name, section in zip(names, kept, strict=True)
     )
     body = "\n".join(
-        f'<section id="{name}" aria-labelledby="{name}-heading"><h2 id="{name}-heading">{escape(section.heading)}</h2>'
+        f'<section id="{name}" class="{section.kind}" aria-labelledby="{name}-heading">'
+        f'<h2 id="{name}-heading">{escape(section.heading)}</h2>'
         f"{section.content}</section>"
         for name, section in zip(names, kept, strict=True)
     )
