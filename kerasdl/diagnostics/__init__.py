@@ -23,6 +23,7 @@ from kerasdl.diagnostics.labels import diagnose_labels, diagnose_memorising, noi
 from kerasdl.diagnostics.language import diagnose_language_model
 from kerasdl.diagnostics.leakage import diagnose_leakage, find_leaks
 from kerasdl.diagnostics.report import write_report
+from kerasdl.diagnostics.report_samples import Sample, SampleGroup, sample_groups
 from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "GradientFlow",
     "Kernel",
     "LayerFlow",
+    "Sample",
+    "SampleGroup",
     "activity",
     "attention_map",
     "attention_rollout",
@@ -57,6 +60,7 @@ __all__ = [
     "recurrent_kernels",
     "reliability",
     "reliability_picture",
+    "sample_groups",
     "sparsity",
     "sparsity_table",
     "stack_maps",

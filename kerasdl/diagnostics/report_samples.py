@@ -78,7 +78,7 @@ def sample_groups(
     worst = np.argsort(-losses, kind="stable")[:SAMPLES]
 
     def names(row: np.ndarray) -> str:
-        return ", ".join(class_names[index] for index in np.flatnonzero(row)) or "none"
+        return ", ".join(class_names[index] for index in np.flatnonzero(row).tolist()) or "none"
 
     def facts(index: int) -> dict[str, str]:
         if single:

@@ -1,0 +1,83 @@
+"""The code that repeats a run, on the command line and in Python: the arguments that are not the recipe's defaults."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kerasdl.configuration import WITHOUT_EFFECT
+
+# What `Dataset.source` says of data that came from memory.
+IN_MEMORY = ("arrays", "tf.data")
+
+
+def repeat_code(recipe: str, config: Mapping[str, Any], directory: Path | None) -> dict[str, str]:
+    """Return the code that repeats a run, by what it is for.
+
+    Args:
+        recipe: Its name.
+        config: The resolved configuration.
+        directory: The run's folder, if it has one.
+
+    Returns:
+        In Python always; on the command line where everything can be typed there; from the folder where there is one.
+
+    Example:
+        >>> repeat_code("image_classification", {"data": "digits", "epochs": 3}, None)["On the command line"]
+        'kerasdl train image_classification --data digits --epochs 3'
+    """
+    chosen = _chosen(recipe, config)
+    in_memory = config.get("data") in IN_MEMORY
+    code = {}
+    words = _words(chosen)
+    if not in_memory and words is not None:
+        data = shlex.quote(str(config["data"]))
+        code["On the command line"] = " ".join([f"kerasdl train {recipe} --data {data}", *words])
+    if directory is not None and not in_memory:
+        code["From its folder, with every argument as it was resolved"] = f"kerasdl rerun {shlex.quote(str(directory))}"
+    first = "data" if in_memory else repr(config.get("data")).replace("'", '"')
+    arguments = ", ".join([first, *(f"{name}={value!r}" for name, value in chosen.items())])
+    note = "  # data: the same, which came from memory" if in_memory else ""
+    code["In Python"] = f"from recipes import {recipe}\n\nresult = {recipe}.train({arguments}){note}"
+    return code
+
+
+def _chosen(recipe: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that have an effect and another value than the recipe has by default."""
+    defaults: dict[str, Any] = {}
+    # A folder may name anything.
+    if recipe.isidentifier() and importlib.util.find_spec("recipes") and importlib.util.find_spec(f"recipes.{recipe}"):
+        train = getattr(importlib.import_module(f"recipes.{recipe}"), "train", None)
+        defaults = {each.name: each.default for each in inspect.signature(train).parameters.values()} if train else {}
+    return {
+        name: value
+        for name, value in config.items()
+        if name not in (*WITHOUT_EFFECT, "data", "data_fingerprint") and not _same(value, defaults.get(name))
+    }
+
+
+def _same(value: Any, default: Any) -> bool:
+    plain = list(default) if isinstance(default, tuple) else default
+    return type(value) is type(plain) and value == plain
+
+
+def _words(arguments: Mapping[str, Any]) -> list[str] | None:
+    """Return arguments as options, or None where one of them cannot be typed."""
+    words = []
+    for name, value in arguments.items():
+        if value is None or isinstance(value, Mapping):
+            return None
+        if value is True:
+            words.append(f"--{name} true")
+        elif isinstance(value, (list, tuple)):
+            if not value or not all(isinstance(each, (int, float, str)) for each in value):
+                return None
+            words.append(f"--{name} {' '.join(shlex.quote(str(each)) for each in value)}")
+        else:
+            words.append(f"--{name} {shlex.quote(str(value).lower() if value is False else str(value))}")
+    return words
