@@ -226,7 +226,7 @@ class Result:
             )
         return write_report(
             path,
-            title=f"{self.recipe} · {self.dataset.name}",
+            title=f"{self.recipe.replace('_', ' ').capitalize()} · {self.dataset.name}",
             data=self.dataset.describe(),
             metrics=self.metrics,
             baselines=self.baselines,

@@ -70,6 +70,12 @@ def read(path: Path) -> dict[str, Any]:
         return read_json(path, largest=LARGEST_JSON)
 
 
+def read_history(directory: Path) -> dict[str, list[float]]:
+    """Return the curves of a run, or refuse its folder as damaged."""
+    with refusing_damage(directory):
+        return _history_from_csv(read_regular(directory / HISTORY_FILE, LARGEST_JSON).decode("utf-8"))
+
+
 def decided(directory: Path | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the run in `directory`, if there is one, made of "auto" and of too large a batch."""
     if directory is None or not (directory / CONFIG_FILE).exists():

@@ -117,8 +117,7 @@ def write_report(
         repeat_section(repeat or {}),
         exports_section(exports),
     ]
-    kind = " · ".join(filter(None, ["Training report", recipe.replace("_", " ")]))
-    return write_page(path, title=title, kind=kind, about=data, sections=sections)
+    return write_page(path, title=title, kind="Training report", about=data, sections=sections)
 
 
 def _explained(explained: Sequence[tuple[str, str]]) -> Section:

@@ -107,17 +107,17 @@ def _confusion(class_names: Sequence[str], confusion: np.ndarray) -> str:
             _cell(count, count / of_row, right=index == said) for said, count in enumerate(confusion[index])
         )
         body += f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
-    caption = (
-        f"Examples of the {SPLIT}. A row is what they are, a column what the model says; the deeper the colour of a "
-        "cell, the more of its row it holds: blue where the model is right, orange where it is wrong"
+    note = (
+        "A row is what they are, a column what the model says. The deeper the colour of a cell, the more of its row it "
+        "holds: blue where the model is right, orange where it is wrong."
     )
     inside = f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody>"
-    return whole_table(inside, caption=caption, kind="confusion")
+    return paragraph(note, note=True) + whole_table(inside, caption=f"Examples of the {SPLIT}", kind="confusion")
 
 
 def _cell(count: int, share: float, *, right: bool) -> str:
     if not count:
         return '<td class="zero">0</td>'
     # Rare mistakes are to be seen, too.
-    deep = DEEPEST * max(0.15, float(share) ** 0.5)
+    deep = DEEPEST * max(0.4, float(share) ** 0.5)
     return f'<td{" class=right" if right else ""} style="--share: {deep:.0f}%">{count}</td>'

@@ -106,7 +106,7 @@ def table(
 def whole_table(inside: str, *, caption: str, kind: str = "") -> str:
     """Return a table of finished HTML with its caption, in a box that scrolls."""
     named = f' class="{kind}"' if kind else ""
-    return scrolling(f"<table{named}><caption>{escape(caption)}</caption>{inside}</table>", label=caption)
+    return scrolling(f"<table{named}><caption><span>{escape(caption)}</span></caption>{inside}</table>", label=caption)
 
 
 def scrolling(inside: str, *, label: str, kind: str = "") -> str:

@@ -71,6 +71,7 @@ nav a { display: block; padding: .3rem .65rem; border: 1px solid var(--line); bo
   nav a { border: 0; border-radius: 0; background: none; padding: .3rem .9rem; color: var(--muted); }
 }
 main { min-width: 0; }
+@media (max-width: 30rem) { .page { padding: 1rem .75rem 3rem; } section { padding: 1rem .9rem; } }
 @media print { nav, .skip { display: none; } section { break-inside: avoid; } }
 """
 
@@ -93,11 +94,14 @@ code { overflow-wrap: anywhere; } pre { margin: .5rem 0; padding: .75rem .9rem; 
   border-radius: .5rem; } pre code { overflow-wrap: normal; font-size: 1em; }
 pre.wrapped { white-space: pre-wrap; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; margin: .5rem 0; }
-caption { text-align: left; padding-bottom: .4rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; margin: .5rem 0;
+  min-width: min(100%, 26rem); }
+caption { text-align: left; padding-bottom: .4rem; } caption span { display: inline-block; position: sticky; left: 0;
+  max-width: min(68ch, 100vw - 5rem); }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
 thead th { color: var(--muted); font-weight: 600; vertical-align: bottom; } th[scope=row] { font-weight: 500; }
 th:first-child, td:first-child, .text { text-align: left; } tbody tr:last-child > * { border-bottom: 0; }
+table.confusion { min-width: 0; }
 .confusion td { min-width: 2.4rem; text-align: center; border: 1px solid var(--card); background: color-mix(in srgb,
   var(--validation) var(--share, 0%), var(--soft)); } .confusion .zero { color: var(--muted); }
 .confusion td.right { background: color-mix(in srgb, var(--train) var(--share, 0%), var(--soft)); }
@@ -106,11 +110,11 @@ th:first-child, td:first-child, .text { text-align: left; } tbody tr:last-child 
 details { margin: .5rem 0; } summary { cursor: pointer; color: var(--train); font-weight: 500; }
 figure { margin: .75rem 0; min-width: 0; } figcaption { margin-top: .25rem; max-width: 75ch; }
 figcaption strong { color: var(--ink); }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: .5rem 1.5rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: .5rem 1.5rem; }
 .key { display: inline-block; width: 1.4em; height: 0; border-top: 3px solid var(--train); vertical-align: middle;
   margin: 0 .35em 0 0; } .key.validation { border-top: 3px dashed var(--validation); }
 .key.k2 { border-top: 3px dotted var(--third); } .key.k3 { border-top: 3px double var(--marked); }
-.samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.75rem, 1fr)); gap: .75rem; padding: 0;
+.samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.25rem, 1fr)); gap: .6rem; padding: 0;
   margin: .75rem 0; list-style: none; }
 .samples.wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .samples li { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem; min-width: 0; }
