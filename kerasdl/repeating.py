@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from kerasdl.configuration import WITHOUT_EFFECT
 
 # What `Dataset.source` says of data that came from memory.
 IN_MEMORY = ("arrays", "tf.data")
+LONGEST_LINE = 100
 
 
 def repeat_code(recipe: str, config: Mapping[str, Any], directory: Path | None) -> dict[str, str]:
@@ -37,14 +38,21 @@ def repeat_code(recipe: str, config: Mapping[str, Any], directory: Path | None) 
     words = _words(chosen)
     if not in_memory and words is not None:
         data = shlex.quote(str(config["data"]))
-        code["On the command line"] = " ".join([f"kerasdl train {recipe} --data {data}", *words])
+        code["On the command line"] = _broken([f"kerasdl train {recipe} --data {data}", *words], " ", " \\\n    ")
     if directory is not None and not in_memory:
         code["From its folder, with every argument as it was resolved"] = f"kerasdl rerun {shlex.quote(str(directory))}"
     first = "data" if in_memory else repr(config.get("data")).replace("'", '"')
-    arguments = ", ".join([first, *(f"{name}={value!r}" for name, value in chosen.items())])
-    note = "  # data: the same, which came from memory" if in_memory else ""
-    code["In Python"] = f"from recipes import {recipe}\n\nresult = {recipe}.train({arguments}){note}"
+    arguments = [first, *(f"{name}={value!r}" for name, value in chosen.items())]
+    call = _broken([f"result = {recipe}.train({arguments[0]}", *arguments[1:]], ", ", ",\n    ")
+    note = "# data: the same, which came from memory\n" if in_memory else ""
+    code["In Python"] = f"from recipes import {recipe}\n\n{note}{call})"
     return code
+
+
+def _broken(parts: Sequence[str], together: str, apart: str) -> str:
+    """Return parts on one line, or each on a line of its own where that would be too long."""
+    line = together.join(parts)
+    return line if len(line) <= LONGEST_LINE else apart.join(parts)
 
 
 def _chosen(recipe: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def gradients_section(log: Mapping[str, Any]) -> Section:
     if len(layers) > 1:
         svg = gradient_picture(phases, title="Gradient by depth")
         svg = svg.replace("<svg ", '<svg class="chart wide-chart gradients" style="max-width: 48rem" ', 1)
-        parts.append(figure(svg, "From the input to the output, at three times of the training."))
+        parts.append(figure(svg, "From the input to the output, over the course of the training."))
     some = np.unique(np.linspace(0, len(layers) - 1, min(MOST_LAYERS, len(layers))).astype(int))
     steps = [float(step) + 1 for step in log["step"]]
     ratios = np.array(log["ratio"], dtype=float)
@@ -77,7 +77,7 @@ def gradients_section(log: Mapping[str, Any]) -> Section:
         for index, name in enumerate(layers)
     ]
     header = ["kernel", *(f"gradient {name}" for name in phases), "update over weight"]
-    parts.append(details(f"All {len(layers)} kernels", table(header, body, caption="Medians of what was watched")))
+    parts.append(details("Every kernel", table(header, body, caption="Medians of what was watched")))
     return Section("Gradients", "".join(parts))
 
 

@@ -53,7 +53,7 @@ def verdict(
         said = f"<strong>{many}:</strong> {escape(names)}."
     else:
         said = "<strong>Nothing wrong was found</strong> by the checks of the training and of its data."
-    tiles = []
+    tiles, beaten = [], ""
     if metrics:
         name = next((each for each in metrics if any(each in values for values in baselines.values())), None)
         name = name or next(iter(metrics))
@@ -62,9 +62,11 @@ def verdict(
         if others and name not in NEITHER:
             best = (min if name in LESS else max)(others, key=lambda each: others[each])
             tiles.append((f"{_words(name)} of {best}, the best baseline, test split", shown(others[best])))
+            if _as_good(name, others[best], metrics[name], examples):
+                beaten = f"<p>A simple method, {escape(best)}, does as well or better on the test split.</p>"
     tiles.append(("epoch whose weights were kept", kept))
-    inside = f"<p>{said}</p>{definitions(tiles, kind='tiles')}"
-    return Section("Verdict", inside, kind="verdict" if findings else "verdict good")
+    inside = f"<p>{said}</p>{beaten}{definitions(tiles, kind='tiles')}"
+    return Section("Verdict", inside, kind="verdict" if findings or beaten else "verdict good")
 
 
 def findings_section(findings: Sequence[Finding], *, recipe: str, in_memory: bool) -> Section:
@@ -101,6 +103,13 @@ def _interval(name: str, value: float, examples: int | None) -> str:
         return ""
     low, high = wilson_interval(value, examples)
     return f", 95 % interval {low:.3f} to {high:.3f}"
+
+
+def _as_good(name: str, simple: float, value: float, examples: int | None) -> bool:
+    """Return whether a simple method is as good or better; of an accuracy, beyond its interval."""
+    if name == "accuracy" and examples:
+        value = wilson_interval(value, examples)[1]
+    return simple <= value if name in LESS else simple >= value
 
 
 def _card(finding: Finding, *, recipe: str, in_memory: bool) -> str:

@@ -96,7 +96,8 @@ pre.wrapped { white-space: pre-wrap; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; margin: .5rem 0;
   min-width: min(100%, 26rem); }
-caption { text-align: left; padding-bottom: .4rem; } caption span { display: inline-block; position: sticky; left: 0;
+caption { text-align: left; padding-bottom: .4rem; }
+caption span { display: inline-block; min-width: 9rem; position: sticky; left: 0;
   max-width: min(68ch, 100vw - 5rem); }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
 thead th { color: var(--muted); font-weight: 600; vertical-align: bottom; } th[scope=row] { font-weight: 500; }
