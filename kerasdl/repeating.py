@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,11 @@ def repeat_code(recipe: str, config: Mapping[str, Any], directory: Path | None) 
         >>> repeat_code("image_classification", {"data": "digits", "epochs": 3}, None)["On the command line"]
         'kerasdl train image_classification --data digits --epochs 3'
     """
-    chosen = _chosen(recipe, config)
+    parameters = _parameters(recipe)
+    chosen = _chosen(parameters, config)
     in_memory = config.get("data") in IN_MEMORY
     code = {}
-    words = _words(chosen)
+    words = _words(chosen, switches={name for name, each in parameters.items() if each.annotation in ("bool", bool)})
     if not in_memory and words is not None:
         data = shlex.quote(str(config["data"]))
         code["On the command line"] = _broken([f"kerasdl train {recipe} --data {data}", *words], " ", " \\\n    ")
@@ -55,17 +56,22 @@ def _broken(parts: Sequence[str], together: str, apart: str) -> str:
     return line if len(line) <= LONGEST_LINE else apart.join(parts)
 
 
-def _chosen(recipe: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(recipe: str) -> dict[str, inspect.Parameter]:
+    """Return the parameters of a recipe's `train`; none where there is no such recipe: a folder may name anything."""
+    known = recipe.isidentifier() and importlib.util.find_spec("recipes") is not None
+    if not known or importlib.util.find_spec(f"recipes.{recipe}") is None:
+        return {}
+    train = getattr(importlib.import_module(f"recipes.{recipe}"), "train", None)
+    return dict(inspect.signature(train).parameters) if train else {}
+
+
+def _chosen(parameters: Mapping[str, inspect.Parameter], config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that have an effect and another value than the recipe has by default."""
-    defaults: dict[str, Any] = {}
-    # A folder may name anything.
-    if recipe.isidentifier() and importlib.util.find_spec("recipes") and importlib.util.find_spec(f"recipes.{recipe}"):
-        train = getattr(importlib.import_module(f"recipes.{recipe}"), "train", None)
-        defaults = {each.name: each.default for each in inspect.signature(train).parameters.values()} if train else {}
     return {
         name: value
         for name, value in config.items()
-        if name not in (*WITHOUT_EFFECT, "data", "data_fingerprint") and not _same(value, defaults.get(name))
+        if name not in (*WITHOUT_EFFECT, "data", "data_fingerprint")
+        and not _same(value, parameters[name].default if name in parameters else None)
     }
 
 
@@ -74,18 +80,18 @@ def _same(value: Any, default: Any) -> bool:
     return type(value) is type(plain) and value == plain
 
 
-def _words(arguments: Mapping[str, Any]) -> list[str] | None:
+def _words(arguments: Mapping[str, Any], *, switches: Collection[str]) -> list[str] | None:
     """Return arguments as options, or None where one of them cannot be typed."""
     words = []
     for name, value in arguments.items():
-        if value is None or isinstance(value, Mapping):
+        if value is None or isinstance(value, Mapping) or (name in switches and not value):
             return None
-        if value is True:
-            words.append(f"--{name} true")
+        if name in switches:
+            words.append(f"--{name}")
         elif isinstance(value, (list, tuple)):
             if not value or not all(isinstance(each, (int, float, str)) for each in value):
                 return None
             words.append(f"--{name} {' '.join(shlex.quote(str(each)) for each in value)}")
         else:
-            words.append(f"--{name} {shlex.quote(str(value).lower() if value is False else str(value))}")
+            words.append(f"--{name} {shlex.quote(str(value).lower() if isinstance(value, bool) else str(value))}")
     return words

@@ -23,6 +23,12 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+def resolved(recipe: Any, **keywords: Any) -> dict[str, Any]:
+    """Return the arguments as a run's configuration has them."""
+    found = recipe.resolve(**keywords) | {"directory": None}
+    return configuration.jsonable({key: value for key, value in found.items() if key != "callbacks"})
+
+
 def recipe_data(recipe: Any) -> Any:
     return inspect.signature(recipe.train).parameters["data"].default
 
@@ -31,18 +37,18 @@ def recipe_data(recipe: Any) -> Any:
 def test_the_command_and_the_call_have_the_same_arguments(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, keywords = CASES[case]
     name = recipe.__name__.removeprefix("recipes.")
-    resolved = recipe.resolve(**keywords)
-    config = configuration.jsonable({key: value for key, value in resolved.items() if key != "callbacks"})
+    config = resolved(recipe, **keywords)
     code = repeat_code(name, {"data": recipe_data(recipe), **config}, None)
     seen: dict[str, Any] = {}
     monkeypatch.setattr(command_line, "run_training", lambda _, data, __, typed: seen.update(typed, data=data))
     command = code["On the command line"].replace("\\\n", " ")
     assert command_line.main(shlex.split(command)[1:]) in (0, None)
-    assert recipe.resolve(**seen) == resolved
+    assert resolved(recipe, **seen) == config
     called: dict[str, Any] = {}
-    monkeypatch.setattr(recipe, "train", lambda data, **given: called.update(given, data=data))
-    exec(code["In Python"], {})  # noqa: S102 - it is what a reader copies
-    assert recipe.resolve(**called) == resolved
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "train", lambda data, **given: called.update(given, data=data))
+        exec(code["In Python"], {})
+    assert resolved(recipe, **called) == config
 
 
 def test_what_cannot_be_typed_or_found() -> None:
