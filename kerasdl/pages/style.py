@@ -88,8 +88,8 @@ _PARTS = """
 .facts { display: flex; flex-wrap: wrap; gap: .3rem .5rem; margin: .6rem 0; }
 .facts div { display: flex; gap: .5ch; background: var(--soft); border-radius: .35rem; padding: .1rem .55rem;
   font-size: .875rem; } .facts dt { color: var(--muted); }
-.facts div, .facts dd { min-width: 0; max-width: 100%; overflow-wrap: anywhere; } .facts dd { margin: 0; font-variant-numeric:
-  tabular-nums; } .tiles dt, .tiles dd { overflow-wrap: anywhere; }
+.facts div, .facts dd { min-width: 0; max-width: 100%; overflow-wrap: anywhere; }
+.facts dd { margin: 0; font-variant-numeric: tabular-nums; } .tiles dt, .tiles dd { overflow-wrap: anywhere; }
 pre, code { font-family: ui-monospace, "Cascadia Code", "DejaVu Sans Mono", Menlo, Consolas, monospace;
   font-size: .85em; }
 code { overflow-wrap: anywhere; } pre { margin: .5rem 0; padding: .75rem .9rem; background: var(--soft);
