@@ -97,7 +97,7 @@ def sample_groups(
     groups = [
         SampleGroup(
             "Highest loss",
-            f"The {len(worst)} examples of the {split} split that the model gives its own label the least. Numbers "
+            f"The {len(worst)} examples of the {split} split whose label the model thinks least likely. Numbers "
             "count the split from 0.",
             samples(worst.tolist(), lambda index: {"loss": f"{losses[index]:.2f}"}),
         )

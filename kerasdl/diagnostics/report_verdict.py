@@ -49,7 +49,11 @@ def verdict(
     """
     if findings:
         names = ", ".join(finding.name.replace("_", " ") for finding in findings)
-        many = f"{len(findings)} things were found, the first to be mended first" if findings[1:] else "One was found"
+        many = (
+            f"{len(findings)} things were found, the first to be mended first"
+            if findings[1:]
+            else "One thing was found"
+        )
         said = f"<strong>{many}:</strong> {escape(names)}."
     else:
         said = "<strong>Nothing wrong was found</strong> by the checks of the training and of its data."

@@ -94,7 +94,7 @@ pre, code { font-family: ui-monospace, "Cascadia Code", "DejaVu Sans Mono", Menl
   font-size: .85em; }
 code { overflow-wrap: anywhere; } pre { margin: .5rem 0; padding: .75rem .9rem; background: var(--soft);
   border-radius: .5rem; } pre code { overflow-wrap: normal; font-size: 1em; }
-pre.wrapped { white-space: pre-wrap; overflow-wrap: anywhere; }
+.finding > pre, pre.wrapped { white-space: pre-wrap; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; margin: .5rem 0;
   min-width: min(100%, 26rem); }
