@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from kerasdl.data.forecast_dataset import ForecastDataset
     from kerasdl.export import Exported, Forecaster
 
-# Windows of the training split that the diagnosis looks at, and forecasts that the report draws.
-SAMPLE, PICTURES = 2_000, 4
+# Windows of the training split that the diagnosis looks at.
+SAMPLE = 2_000
 
 
 class Forecasting:
@@ -181,38 +181,11 @@ class Forecasting:
             independent=max(1, len(np.unique(test.time)) // self.layout.horizon),
         )
 
-    def report(self, model: keras.Model, split: Any, *, batch_size: int) -> dict[str, Any]:
-        """Return what the report shows: some forecasts of the split as pictures."""
-        from kerasdl.diagnostics import forecast_picture
+    def report(self, model: keras.Model, dataset: Any, *, batch_size: int) -> dict[str, Any]:
+        """Return what the report shows: see :func:`kerasdl.forecast_figures.forecast_figures`."""
+        from kerasdl.forecast_figures import forecast_figures
 
-        layout = self.layout
-        chosen = np.unique(np.linspace(0, len(split) - 1, PICTURES).astype(int))
-        some = split.taken(chosen)
-        quantiles = self.forecasts(model, some, batch_size=batch_size)
-        figures = []
-        for index, (number, origin) in enumerate(zip(some.number, some.origin, strict=True)):
-            series = split.series[number]
-            shown = min(layout.sequence_length, 4 * layout.horizon + 20)
-            for target, column in enumerate(layout.columns.target):
-                named = " ".join(filter(None, (series.name, "" if layout.transform == "none" else layout.transform)))
-                figures.append(
-                    forecast_picture(
-                        split.history(number)[origin - shown : origin, target],
-                        some.targets[index, :, target],
-                        quantiles[index, :, target],
-                        middle=self.middle,
-                        levels=self.quantiles,
-                        title=f"{column} {named}".strip(),
-                        begin=self._said(series.clock[origin - shown]),
-                        end=self._said(series.clock[origin + layout.horizon - 1]),
-                    )
-                )
-        return {"pictures": {"Forecasts of the test split": figures}}
-
-    def _said(self, time: int) -> str:
-        if self.layout.columns.time is None:
-            return f"step {time}"
-        return str(np.datetime64(int(time), "s")).replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
+        return {"pictures": forecast_figures(self, model, dataset, batch_size=batch_size)}
 
     def predictor(self, model: keras.Model) -> Forecaster:
         """Return what forecasts raw values with the model."""

@@ -91,9 +91,9 @@ class LanguageModelling:
         ]
         return np.array(losses)
 
-    def report(self, model: keras.Model, split: Split, *, batch_size: int) -> dict[str, Any]:
-        """Return what the report shows: how the model goes on with the start of the held-out text."""
-        prompt = split.inputs[0][:60]
+    def report(self, model: keras.Model, dataset: Dataset, *, batch_size: int) -> dict[str, Any]:
+        """Return what the report shows: how the model goes on with the start of the test split."""
+        prompt = dataset.test.inputs[0][:60]
         text = self.predictor(model).predict(prompt, max_new_tokens=SAMPLE_TOKENS, temperature=0.8)["text"][0]
         return {"texts": {f"Sample: what the model writes after {prompt!r}, at a temperature of 0.8": text}}
 

@@ -97,10 +97,14 @@ class Classification:
         logits = np.log(scores) - (np.log(np.maximum(1 - scores, 1e-8)) if self.multi_label else 0)
         return best_temperature(logits, split.targets)
 
-    def report(self, model: keras.Model, split: Split, *, batch_size: int) -> dict[str, Any]:
-        """Return what the report shows: the classes, what is true and what the model says."""
-        scores = self.scores(model, split, batch_size=batch_size)
-        return {"class_names": self.class_names, "truth": split.targets, "scores": scores}
+    def report(self, model: keras.Model, dataset: Dataset, *, batch_size: int) -> dict[str, Any]:
+        """Return what the report shows: answers on the test split, and some examples of the validation split."""
+        from kerasdl.diagnostics import sample_groups
+
+        test, validation = dataset.test, dataset.validation
+        scores, held_out = (self.scores(model, split, batch_size=batch_size) for split in (test, validation))
+        samples = sample_groups(validation.raw, validation.targets, held_out, self.class_names)
+        return {"class_names": self.class_names, "truth": test.targets, "scores": scores, "samples": samples}
 
     def as_dict(self) -> dict[str, Any]:
         """Return all that makes the task, for JSON."""

@@ -40,6 +40,7 @@ class Result:
         baselines: What simple methods reach on the test split, by their name.
         directory: The run's folder.
         story: What :func:`kerasdl.improve` tried before it had this result.
+        exports: What is known of each export of the model, see :func:`kerasdl.run_directory.add_export`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Result:
         baselines: Mapping[str, Mapping[str, float]] | None = None,
         directory: Path | None = None,
         story: Sequence[Mapping[str, Any]] = (),
+        exports: Sequence[Mapping[str, Any]] = (),
     ):
         self.recipe = recipe
         self.model = model
@@ -66,6 +68,7 @@ class Result:
         self.task = task
         self.directory = directory
         self.story = [dict(attempt) for attempt in story]
+        self.exports = [dict(each) for each in exports]
         self.baselines = {name: dict(values) for name, values in (baselines or {}).items()}
         self._dataset = dataset
         self.metrics = dict(metrics) if metrics is not None else self.evaluate()
@@ -90,6 +93,13 @@ class Result:
         if callable(self._dataset):
             self._dataset = self._dataset()
         return self._dataset
+
+    @functools.cached_property
+    def _explained(self) -> list[tuple[str, str]]:
+        # Kept, since a report is written again with each export.
+        from kerasdl.explained_examples import explained_examples
+
+        return explained_examples(self)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -214,6 +224,7 @@ class Result:
     def report(self, path: str | Path) -> Path:
         """Write the run's report, one self-contained HTML page, and return its path."""
         from kerasdl.diagnostics import write_report
+        from kerasdl.repeating import repeat_code
 
         path = Path(path)
         if path.is_dir() or not path.absolute().parent.is_dir():
@@ -222,7 +233,7 @@ class Result:
             )
         return write_report(
             path,
-            title=f"{self.recipe} · {self.dataset.name}",
+            title=f"{self.recipe.replace('_', ' ').capitalize()} · {self.dataset.name}",
             data=self.dataset.describe(),
             metrics=self.metrics,
             baselines=self.baselines,
@@ -230,7 +241,13 @@ class Result:
             history=self.history,
             best_epoch=self.best_epoch,
             config=self.config,
-            **self.task.report(self.model, self.dataset.test, batch_size=self.config["batch_size"]),
+            recipe=self.recipe,
+            gradients=self.gradients,
+            story=self.story,
+            repeat=repeat_code(self.recipe, self.config, self.directory),
+            exports=self.exports,
+            explained=self._explained,
+            **self.task.report(self.model, self.dataset, batch_size=self.config["batch_size"]),
         )
 
     def export(self, path: str | Path, *, format: str = "saved_model", quantization: str | None = None) -> Path:
@@ -251,9 +268,9 @@ class Result:
             >>> result.export("saved_models/digits_phone", format="litert", quantization="int8")
             PosixPath('saved_models/digits_phone/1')
         """
-        from kerasdl.export import export
+        from kerasdl.export import export, read_description
 
-        return export(
+        version = export(
             self.task.predictor(self.model),
             path,
             examples=_spread(self.dataset.test, PARITY_EXAMPLES),
@@ -277,10 +294,14 @@ class Result:
             calibration=_spread(self.dataset.train, CALIBRATION_EXAMPLES) if quantization == "int8" else None,
             measure=lambda exported: self.task.measure_export(exported, self.dataset.test),
         )
+        self.exports = run_directory.add_export(self.directory, self.exports, version, read_description(version))
+        if self.directory is not None and (page := self.directory / run_directory.REPORT_FILE).is_file():
+            self.report(page)
+        return version
 
     def save(self, directory: str | Path) -> Path:
         """Write the result into a folder from which :meth:`load` gives it back; `result.json` seals it."""
-        directory = Path(directory)
+        directory = self.directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         self.report(directory / run_directory.REPORT_FILE)
         run_directory.seal(
@@ -299,7 +320,6 @@ class Result:
                 "data_fingerprint": self.dataset.fingerprint,
             },
         )
-        self.directory = directory
         return directory
 
     @classmethod
@@ -343,6 +363,7 @@ class Result:
                 diagnosis=[Finding(**finding) for finding in facts["diagnosis"]],
                 directory=directory,
                 story=facts.get("story", ()),
+                exports=run_directory.exports(directory),
             )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MODEL_FILE, CONFIG_FILE, HISTORY_FILE, RESULT_FILE = "model.keras", "config.json", "history.csv", "result.json"
 GRADIENTS_FILE = "gradients.json"
+EXPORTS_FILE = "exports.json"
 REPORT_FILE, LOG_FOLDER, CHECKPOINT_FOLDER = "report.html", "tensorboard", "checkpoints"
 # What running out of memory changes, and where it is kept what was asked for.
 BATCH, ASKED_FILE = ("batch_size", "gradient_accumulation"), "asked.json"
@@ -67,6 +68,12 @@ def read(path: Path) -> dict[str, Any]:
     """Return what one of a run's JSON files says, or refuse it as damaged."""
     with refusing_damage(path.parent):
         return read_json(path, largest=LARGEST_JSON)
+
+
+def read_history(directory: Path) -> dict[str, list[float]]:
+    """Return the curves of a run, or refuse its folder as damaged."""
+    with refusing_damage(directory):
+        return _history_from_csv(read_regular(directory / HISTORY_FILE, LARGEST_JSON).decode("utf-8"))
 
 
 def decided(directory: Path | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,6 +171,41 @@ def unseal(
     # Whoever changes a file can change its hash as well.
     model = load_keras(directory / MODEL_FILE)
     return model, config, history, gradients, facts
+
+
+def add_export(
+    directory: Path | None, before: Sequence[Mapping[str, Any]], version: Path, description: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return what is known of a run's exports, the new one last, and write it into the folder if there is one.
+
+    Args:
+        directory: The run's folder, or None.
+        before: What was known.
+        version: The folder of the new export.
+        description: What travels with it: "format", "quantization", "parity" and "exported_metrics" are kept.
+    """
+    facts = {name: description.get(name) for name in ("format", "quantization", "parity", "exported_metrics")}
+    known = [*map(dict, before), {"path": str(version), **facts}]
+    if directory is not None and directory.is_dir():
+        write_json(directory / EXPORTS_FILE, {"exports": known})
+    return known
+
+
+def exports(directory: Path) -> list[dict[str, Any]]:
+    """Return what :func:`add_export` wrote into a run's folder; nothing where nothing was exported.
+
+    Raises:
+        TypeError, KeyError, ValueError: When the file is damaged.
+    """
+    if not (directory / EXPORTS_FILE).exists():
+        return []
+    known = read_json(directory / EXPORTS_FILE, largest=LARGEST_JSON)["exports"]
+    for each in known:
+        parity, metrics = each.get("parity") or {}, each.get("exported_metrics") or {}
+        numbers = [*metrics.values(), *(parity[name] for name in ("max_difference", "tolerance") if name in parity)]
+        if not all(number is None or isinstance(number, (int, float)) for number in numbers):
+            raise TypeError(f"{EXPORTS_FILE} has something else than numbers")
+    return [dict(each) for each in known]
 
 
 @contextlib.contextmanager

@@ -54,8 +54,8 @@ class Task(Protocol):
     ) -> list[Any]:
         """Return the findings on a training."""
 
-    def report(self, model: keras.Model, split: Split, *, batch_size: int) -> dict[str, Any]:
-        """Return what :func:`kerasdl.diagnostics.write_report` shows of the model's answers on a split."""
+    def report(self, model: keras.Model, dataset: Dataset, *, batch_size: int) -> dict[str, Any]:
+        """Return what :func:`kerasdl.diagnostics.write_report` shows of the model's answers on a dataset's splits."""
 
     def predictor(self, model: keras.Model) -> Predictor:
         """Return what answers raw inputs with the model, and exports it."""

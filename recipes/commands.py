@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import kerasdl
 import kerasdl.checks
 from kerasdl import configuration, run_directory
+from kerasdl.comparison import configuration_changes, metrics_beside, write_comparison
 from kerasdl.errors import InputError
 from recipes.typed import NUMBERS
 
@@ -196,6 +197,13 @@ def report(directory: str, /, *, output: str | None = None) -> None:
     """
     check_run(directory)
     page = Path(output or Path(directory) / "report.html")
+    check_page(page)
+    start_keras()
+    print(kerasdl.Result.load(directory).report(page))
+
+
+def check_page(page: Path) -> None:
+    """Check that a page can be written, before anything heavy is imported."""
     if page.is_dir() or not page.absolute().parent.is_dir():
         raise InputError(
             "output",
@@ -203,8 +211,6 @@ def report(directory: str, /, *, output: str | None = None) -> None:
             expected="a file in a folder that exists",
             mend="Try output=report.html.",
         )
-    start_keras()
-    print(kerasdl.Result.load(directory).report(page))
 
 
 def diagnose(directory: str, /) -> None:
@@ -256,29 +262,26 @@ def rerun(directory: str, /, *, output: str | None = None) -> None:
     print(f"Rerun of {directory}: {same}" + (f"; changed since: {', '.join(changed)}" if changed else ""))
 
 
-def compare(one: str, other: str, /) -> None:
+def compare(one: str, other: str, /, *, output: str | None = None) -> None:
     """Show how two finished runs differ: configuration, versions, hardware, data and test metrics.
 
     Args:
         one: A run's folder, such as runs/digits.
         other: Another run's folder.
+        output: A page to write, such as compare.html: the same with findings and learning curves.
     """
     check_run(one)
     check_run(other)
+    if output is not None:
+        check_page(Path(output))
     (config, facts), (other_config, other_facts) = stored(one), stored(other)
-    rows = [(name, repr(old), repr(new)) for name, old, new in configuration.differences(config, other_config)]
-    for name in ("versions", "hardware"):
-        keys = sorted({*config[name], *other_config[name]})
-        pairs = [(key, config[name].get(key), other_config[name].get(key)) for key in keys]
-        rows += [(f"{name}: {key}", repr(old), repr(new)) for key, old, new in pairs if old != new]
-    rows += [
-        (f"test {name}", f"{value:.4f}", f"{other_facts['metrics'].get(name, float('nan')):.4f}")
-        for name, value in facts["metrics"].items()
-    ]
-    rows.insert(0, ("", one, other))
+    changes, metrics = configuration_changes(config, other_config), metrics_beside(facts, other_facts)
+    rows = [("", one, other), *changes, *((f"test {name}", *values) for name, *values in metrics)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if output is not None:
+        print(write_comparison(Path(output), one, other))
 
 
 def stored(directory: str) -> tuple[dict[str, Any], dict[str, Any]]:

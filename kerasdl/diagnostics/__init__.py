@@ -24,6 +24,7 @@ from kerasdl.diagnostics.labels import diagnose_labels, diagnose_memorising, noi
 from kerasdl.diagnostics.language import diagnose_language_model
 from kerasdl.diagnostics.leakage import diagnose_leakage, find_leaks
 from kerasdl.diagnostics.report import write_report
+from kerasdl.diagnostics.report_samples import Sample, SampleGroup, sample_groups
 from kerasdl.diagnostics.saliency import Saliency, saliency
 from kerasdl.diagnostics.saliency_picture import saliency_picture
 from kerasdl.diagnostics.sparsity import sparsity, sparsity_table
@@ -36,6 +37,8 @@ __all__ = [
     "Kernel",
     "LayerFlow",
     "Saliency",
+    "Sample",
+    "SampleGroup",
     "activity",
     "attention_map",
     "attention_picture",
@@ -65,6 +68,7 @@ __all__ = [
     "reliability_picture",
     "saliency",
     "saliency_picture",
+    "sample_groups",
     "sparsity",
     "sparsity_table",
     "stack_maps",

@@ -6,10 +6,7 @@ white, so that it looks the same everywhere.
 
 from __future__ import annotations
 
-import base64
-import struct
 import unicodedata
-import zlib
 from collections.abc import Sequence
 from html import escape
 
@@ -23,6 +20,7 @@ from kerasdl.diagnostics.attention import (
     strongest_pairs,
 )
 from kerasdl.errors import InputError
+from kerasdl.pages.png import png_uri
 
 # Labels of more positions are no longer readable, nor are they in one line.
 LARGEST = 128
@@ -192,21 +190,7 @@ def _svg(title: str, width: float, height: float, body: str) -> str:
 
 def png_image(pixels: np.ndarray, width: float, height: float) -> str:
     """Return uint8 pixels of shape (height, width, 1 or 3) as an element of SVG, so many units wide and high."""
-    data = base64.b64encode(_png(pixels)).decode("ascii")
     return (
         f'<image width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none" '
-        f'style="image-rendering: pixelated" href="data:image/png;base64,{data}"/>'
+        f'style="image-rendering: pixelated" href="{png_uri(pixels)}"/>'
     )
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    """Return uint8 pixels of shape (height, width, 1 or 3) as a PNG (ISO/IEC 15948)."""
-    height, width, channels = pixels.shape
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
-    lines = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
-    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

@@ -51,7 +51,8 @@ def reliability_picture(
     )
     dashed = "; dashed: with a temperature" if after else ""
     return (
-        f'<figure><svg viewBox="0 0 {SIZE} {SIZE}" role="img" aria-label="{escape(summary)}">'
+        f'<figure><svg class="chart" role="img" viewBox="0 0 {SIZE} {SIZE}" style="max-width: 26rem">'
+        f"<title>{escape(summary)}</title>"
         f'<text x="{MARGIN}" y="18">{escape(title)}</text>'
         f'<line class="axis" x1="{MARGIN}" y1="{zero[1]}" x2="{one[0]}" y2="{zero[1]}"/>'
         f'<line class="axis" x1="{MARGIN}" y1="{zero[1]}" x2="{MARGIN}" y2="{one[1]}"/>'

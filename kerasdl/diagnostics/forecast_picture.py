@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-WIDTH, HEIGHT, MARGIN = 640, 220, 46
+WIDTH, HEIGHT, MARGIN = 460, 220, 44
 
 
 def forecast_picture(
@@ -67,11 +67,11 @@ def forecast_picture(
     interval = f", band: {100 * (levels[-1] - levels[0]):g} % interval" if len(levels) > 1 else ""
     summary = f"{title}: forecast of {len(truth)} steps after {len(seen)}"
     return (
-        f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(summary)}">'
-        f'<text x="{MARGIN}" y="16">{escape(title)}</text>'
+        f'<figure><svg class="chart" role="img" viewBox="0 0 {WIDTH} {HEIGHT}"><title>{escape(summary)}</title>'
+        f'<text x="{MARGIN}" y="14">{escape(title)}</text>'
         f'<line class="axis" x1="{MARGIN}" y1="{HEIGHT - MARGIN}" x2="{WIDTH - MARGIN}" y2="{HEIGHT - MARGIN}"/>'
         f"{''.join(parts)}"
-        f'<text x="{MARGIN}" y="{MARGIN - 12}">{high:.4g}</text>'
+        f'<text x="{MARGIN}" y="{MARGIN - 9}">{high:.4g}</text>'
         f'<text x="{MARGIN}" y="{HEIGHT - MARGIN + 18}">{low:.4g} · {escape(begin)}</text>'
         f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - MARGIN + 18}" text-anchor="end">{escape(end)}</text></svg>'
         f"<figcaption>Thin: seen, then what came; thick: forecast{interval}; dotted: the last value.</figcaption>"

@@ -44,20 +44,21 @@ def gradient_picture(curves: Mapping[str, Sequence[float]], *, title: str = "Gra
     step = -(-(high - low) // 8)
     for decade in range(low, high + 1, step):
         _, y = place(0, 10.0**decade)
-        parts.append(f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e3e6ea"/>')
+        parts.append(f'<line class="rule" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e3e6ea"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">1e{decade}</text>')
     for number, (name, values) in enumerate(curves.items()):
-        color, dash = COLORS[number % len(COLORS)], DASHES[number % len(DASHES)]
+        dash = DASHES[number % len(DASHES)]
+        # In a page, its stylesheet has the last word on colours.
+        stroke = f'class="s{number % len(COLORS)}" stroke="{COLORS[number % len(COLORS)]}"'
+        dot = stroke.replace("stroke", "fill")
         points = [place(index, value) for index, value in enumerate(values) if value > 0 and math.isfinite(value)]
         said = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(
-            f'<polyline points="{said}" fill="none" stroke="{color}" stroke-width="2" stroke-dasharray="{dash}"/>'
-        )
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{color}"/>' for x, y in points]
+        parts.append(f'<polyline points="{said}" fill="none" {stroke} stroke-width="2" stroke-dasharray="{dash}"/>')
+        parts += [f'<circle {dot} cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in points]
         if name:
             y = TOP + 8 + 20 * number
             parts.append(
-                f'<line x1="{right + 14}" x2="{right + 38}" y1="{y}" y2="{y}" stroke="{color}" stroke-width="2" '
+                f'<line x1="{right + 14}" x2="{right + 38}" y1="{y}" y2="{y}" {stroke} stroke-width="2" '
                 f'stroke-dasharray="{dash}"/><text x="{right + 44}" y="{y + 4}">{escape(name)}</text>'
             )
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 14}">first layer</text>')
@@ -69,7 +70,7 @@ def gradient_picture(curves: Mapping[str, Sequence[float]], *, title: str = "Gra
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(f"{title}: {summary}")}" font-family="sans-serif" font-size="12" fill="{INK}">'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
-        f'<line x1="{LEFT}" x2="{LEFT}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="{LINE}"/>{"".join(parts)}</svg>'
+        f'font-family="sans-serif" font-size="12" fill="{INK}"><title>{escape(f"{title}: {summary}")}</title>'
+        f'<rect class="sheet" width="{WIDTH}" height="{HEIGHT}" fill="#fff"/><line class="rule" '
+        f'x1="{LEFT}" x2="{LEFT}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="{LINE}"/>{"".join(parts)}</svg>'
     )

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
-from kerasdl.tuning.axes import Axis, number_axis, score_axis, value_axis
-from kerasdl.tuning.frame import BOTTOM, HEIGHT, LEFT, LETTER, Frame, figure, short, thinned
+from kerasdl.pages.axes import Axis, number_axis
+from kerasdl.pages.chart import BOTTOM, HEIGHT, LEFT, LETTER, Frame, figure, short, thinned
+from kerasdl.tuning.axes import score_axis, value_axis
 from kerasdl.tuning.trial_rows import Row, best_of, is_number, ranked, score_of, shown, varying
 
 # Of parallel coordinates: the picture, and what is over and under the axes.
@@ -128,7 +129,7 @@ class Pictures:
         most = f"{len(names)} most important" if self._shares else f"first {len(names)}"
         most = f" of the {most} of {len(self._names)}" if len(names) < len(self._names) else ""
         return figure(
-            f'<svg viewBox="0 0 {PARALLEL_WIDTH} {PARALLEL_HEIGHT}" style="min-width: 50rem" role="img">'
+            f'<svg class="chart" role="img" viewBox="0 0 {PARALLEL_WIDTH} {PARALLEL_HEIGHT}" style="min-width: 50rem">'
             f"{''.join(parts)}</svg>",
             f"Each line is a trial through its values{most} to its score: blue the better, orange the worse, thick the "
             f"best; none: the trial has no such hyperparameter.{self._cut()}",
@@ -151,7 +152,7 @@ class Pictures:
                     dots.append(self._dot(row, frame.x(row["space"][name]) + apart, frame.y(row["score"])))
             caption = name + (" (log scale)" if axis.kind == "log" else "")
             figures.append(figure(frame.drawn("".join(dots)), caption, label=f"{self._objective} over {name}"))
-        return f'<div class="grid">{"".join(figures)}</div>' if figures else ""
+        return f'<div class="pair">{"".join(figures)}</div>' if figures else ""
 
     def curves(self) -> str:
         """Draw the objective after each epoch, a line a trial."""
@@ -219,7 +220,8 @@ def shares_picture(shares: Mapping[str, float]) -> str:
         for index, (name, share) in enumerate(shares.items())
     ]
     return figure(
-        f'<svg viewBox="0 0 {left + bar + 60} {line * len(shares)}" style="max-width: {left + bar + 60}px" role="img">'
+        f'<svg class="chart wide-chart" role="img" viewBox="0 0 {left + bar + 60} {line * len(shares)}" '
+        f'style="max-width: {left + bar + 60}px">'
         f"{''.join(parts)}</svg>",
         "Share of the score's variation between the finished trials that a random forest explains by each "
         "hyperparameter, within the ranges that were searched.",

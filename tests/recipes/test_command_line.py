@@ -42,7 +42,9 @@ def test_training_says_what_it_does_and_where_things_are(job):
     assert "Run: runs/digits" in done.stdout
     assert "Export: saved_models/digits/1 (verified" in done.stdout
     files = {path.name for path in (folder / "runs" / "digits").iterdir()}
-    assert files == {"config.json", "history.csv", "model.keras", "report.html", "result.json", "tensorboard"}
+    kept = {"config.json", "gradients.json", "history.csv", "model.keras", "result.json", "tensorboard"}
+    assert files == {*kept, "exports.json", "report.html"}
+    assert "saved_models/digits/1" in (folder / "runs/digits/report.html").read_text("utf-8")
     assert json.loads((folder / "runs/digits/config.json").read_text())["units"] == [32]
     assert [path.name for path in (folder / "saved_models" / "digits").iterdir()] == ["1"]
 
