@@ -52,7 +52,10 @@ def explained_examples(result: Result, *, count: int = 4) -> list[tuple[str, str
         if result.task.kind not in KINDS:
             return []
         return [
-            (caption, saliency(result, example, targets=said)[0].picture(title=caption))
+            (
+                caption,
+                saliency(result, example, targets=said)[0].picture(title=f"What speaks for {result.class_names[said]}"),
+            )
             for caption, example, said in _picked(result, count)
         ]
     except InputError:  # a network without spatial layers or attention, or one that somebody built otherwise
