@@ -66,6 +66,9 @@ def training_findings(
     found = [finding for finding in found if finding is not None]
     if {finding.name for finding in found} & set(CAUSES):
         scored = [finding for finding in scored if finding.name != "plateau"]
+    if any(finding.name == "underfitting" for finding in scored):
+        # What still gets better on new examples needs more training, however much better it knows its own.
+        scored = [finding for finding in scored if finding.name != "overfitting"]
     return sorted([*scored, *found], key=_place)
 
 

@@ -44,7 +44,7 @@ def test_two_right_and_two_wrong_answers_of_the_validation_split(untrained):
     result = result_of(untrained)
     found = explained_examples(result)
     assert [caption.split(":")[0] for caption, _ in found] == ["Right", "Right", "Wrong", "Wrong"]
-    for caption, picture in found:
+    for _, picture in found:
         root = ElementTree.fromstring(picture)
         assert "What speaks for" in "".join(root.itertext())
     split = result.dataset.validation
