@@ -158,7 +158,7 @@ def healthy(images: Dataset) -> Iterator[Row]:
         "resnet9": {"filters": (16, 32, 32, 32)},
         "vit": {"architecture": "vit", "num_layers": 2},
     }
-    epochs = {"epochs": 5} if len(images.train) > SIZES["train"] else {}
+    epochs = {"epochs": 10} if len(images.train) > SIZES["train"] else {}
     for name, keywords in variants.items():
         keywords |= epochs
         yield name, None, "image_classification", images, keywords
