@@ -122,12 +122,13 @@ def make_scenes(
 
 
 def _ground(generator: np.random.Generator) -> np.ndarray:
-    """Return a textured ground of dim colours, float64 of shape (SIZE, SIZE, 3): noise of several scales."""
-    ground = np.full((SIZE, SIZE, 3), generator.uniform(50, 150, 3))
+    """Return a textured ground of dim colours, float32 of shape (SIZE, SIZE, 3): noise of several scales."""
+    ground = np.zeros((2, 2, 3), np.float32) + generator.uniform(50, 150, 3).astype(np.float32)
     for cells, strength in ((2, 30), (8, 22), (32, 12)):
-        coarse = generator.normal(size=(cells, cells, 3)) * strength * generator.uniform(0.3, 1)
-        ground += _zoom(coarse, SIZE, SIZE)
-    return np.clip(ground + generator.normal(size=ground.shape) * 5, 0, 200)
+        noise = generator.standard_normal((cells, cells, 3), np.float32)
+        ground = _zoom(ground, cells, cells) + noise * np.float32(strength * generator.uniform(0.3, 1))
+    grain = generator.standard_normal((SIZE, SIZE, 1), np.float32) * np.float32(5)
+    return np.clip(_zoom(ground, SIZE, SIZE) + grain, 0, 200)
 
 
 def _zoom(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -136,7 +137,7 @@ def _zoom(image: np.ndarray, height: int, width: int) -> np.ndarray:
         old = image.shape[axis]
         place = np.clip((np.arange(side) + 0.5) * old / side - 0.5, 0, old - 1)
         lower = np.minimum(place.astype(int), max(old - 2, 0))
-        share = (place - lower).reshape([-1 if number == axis else 1 for number in range(image.ndim)])
+        share = (place - lower).astype(np.float32).reshape([-1 if number == axis else 1 for number in range(image.ndim)])
         first, second = image.take(lower, axis), image.take(np.minimum(lower + 1, old - 1), axis)
         image = first + (second - first) * share
     return image
