@@ -94,11 +94,11 @@ def check_boxes(
         InputError: With "refuse", for the first that is wrong.
     """
     limits = np.asarray(sizes, np.float64)[..., [1, 0]].reshape(-1, 2)
-    finite = np.isfinite(boxes).all(axis=1)
+    finite: np.ndarray = np.isfinite(boxes).all(axis=1)
     with np.errstate(invalid="ignore"):
         low, high = boxes[:, :2], boxes[:, 2:]
-        inverted = (high < low).any(axis=1)
-        empty = (high == low).any(axis=1)
+        inverted: np.ndarray = (high < low).any(axis=1)
+        empty: np.ndarray = (high == low).any(axis=1)
         cut = np.clip(boxes, 0, np.concatenate([limits, limits], axis=1))
         outside = (low < -OVERHANG).any(axis=1) | (high > limits + OVERHANG).any(axis=1)
         gone = (cut[:, 2:] <= cut[:, :2]).any(axis=1)

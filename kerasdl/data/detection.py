@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ LARGEST_DEFAULT = 320
 MULTIPLE = 32
 """Sides are a multiple of it by default: the coarsest grid of detectors."""
 EXPECTED = (
-    "a sample's or TFDS name, a folder or file of COCO (.json), Pascal VOC or YOLO (data.yaml), a mapping from split to "
-    "(file, folder), arrays (images, boxes, labels) or a mapping from split to those"
+    "a sample's or TFDS name, a folder or file of COCO (.json), Pascal VOC or YOLO (data.yaml), a mapping from split "
+    "to (file, folder), arrays (images, boxes, labels) or a mapping from split to those"
 )
 
 
@@ -158,10 +158,8 @@ def _renamed(split: DetectionSplit, names: Sequence[str], class_names: Sequence[
 
 def choose_size(sizes: np.ndarray) -> tuple[int, int]:
     """Return the height and width that images of these sizes, shape (count, 2), are letterboxed to by default."""
-    if (sizes == sizes[0]).all():
-        wanted = sizes[0].astype(float)
-    else:
-        wanted = np.full(2, np.median(sizes.max(axis=1)))
+    one = (sizes == sizes[0]).all()
+    wanted = sizes[0].astype(float) if one else np.full(2, np.median(sizes.max(axis=1)))
     wanted *= min(1.0, LARGEST_DEFAULT / wanted.max())
     height, width = (int(side) for side in np.ceil(wanted / MULTIPLE) * MULTIPLE)
     return height, width
@@ -193,7 +191,9 @@ def _find(
     if arrays is not None:
         form = box_format or "xyxy"
         check_choice("box_format", form, FORMATS)
-        return _Found("arrays", "arrays", *read_arrays(arrays, box_format=form, num_classes=num_classes, invalid=invalid))
+        return _Found(
+            "arrays", "arrays", *read_arrays(arrays, box_format=form, num_classes=num_classes, invalid=invalid)
+        )
     if pairs := _file_parts(data):
         file = Path(pairs["train"][0])
         return _Found(safe_name(file.stem), "arrays", *read_coco(pairs, invalid=invalid))
@@ -254,8 +254,8 @@ def _find_path(given: Path, invalid: str) -> _Found:
         raise InputError(
             "data",
             received=f"{path}, in which nothing of a known format was found",
-            expected="annotations/*.json and images (COCO), Annotations/*.xml and JPEGImages/ (Pascal VOC), data.yaml or "
-            "images/, labels/ and classes.txt (YOLO)",
+            expected="annotations/*.json and images (COCO), Annotations/*.xml and JPEGImages/ (Pascal VOC), data.yaml "
+            "or images/, labels/ and classes.txt (YOLO)",
             mend="Pass the folder right above these, or the .json or .yaml file.",
         )
     return _Found(safe_name(name), str(given), parts, class_names)
@@ -264,7 +264,8 @@ def _find_path(given: Path, invalid: str) -> _Found:
 def _find_name(name: str, invalid: str, data_dir: str | Path | None) -> _Found:
     samples = SAMPLES["detection"]
     if name in samples:
-        made = samples[name](data_dir=data_dir)
+        make: Callable[..., Any] = samples[name]
+        made = make(data_dir=data_dir)
         parts, class_names = read_arrays(made, box_format="xyxy", num_classes=None, invalid=invalid)
         return _Found(name, name, parts, class_names)
     if name in IN_MEMORY:

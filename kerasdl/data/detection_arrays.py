@@ -35,7 +35,9 @@ def read_arrays(
     """
     images = {split: _images(part[0], f"{split} images") for split, part in parts.items()}
     flat = {split: _flat(split, len(images[split]), *part[1:]) for split, part in parts.items()}
-    class_names = _class_names(np.concatenate([labels for _, _, labels in flat.values()]), flat["train"][2], num_classes)
+    class_names = _class_names(
+        np.concatenate([labels for _, _, labels in flat.values()]), flat["train"][2], num_classes
+    )
     index = {name: number for number, name in enumerate(class_names)}
     found = {}
     for split, (owners, boxes, labels) in flat.items():
@@ -111,7 +113,12 @@ def _flat(split: str, count: int, boxes: Any, labels: Any) -> tuple[np.ndarray, 
         except (TypeError, ValueError) as error:
             here, classes = np.full((1, 0), np.nan), np.array([str(error)])
         here = here.reshape(0, 4) if not here.size and not classes.size else here
-        if here.ndim != 2 or here.shape[1] != 4 or classes.shape != here.shape[:1] or classes.dtype.kind not in "iuUTSOf":
+        if (
+            here.ndim != 2
+            or here.shape[1] != 4
+            or classes.shape != here.shape[:1]
+            or classes.dtype.kind not in "iuUTSOf"
+        ):
             raise InputError(
                 f"{split} boxes[{number}]",
                 received=f"boxes of shape {here.shape} and labels of shape {classes.shape}, {classes.dtype}",

@@ -104,7 +104,9 @@ def _parse(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_text(file))
     except (json.JSONDecodeError, RecursionError) as error:
-        problem = f"broken JSON ({error})" if isinstance(error, json.JSONDecodeError) else "JSON that is nested too deep"
+        problem = (
+            f"broken JSON ({error})" if isinstance(error, json.JSONDecodeError) else "JSON that is nested too deep"
+        )
         raise InputError(
             str(file), received=problem, expected="a JSON file as COCO has them", mend="Export or download it again."
         ) from None
@@ -171,7 +173,9 @@ def _read_one(
         )
     place = {key: number for number, key in enumerate(sorted(by_id))}
     root = folder or _image_folder(file, images)
-    files = [existing(root / images[by_id[key]]["file_name"], f"{file} images[{by_id[key]}] (id {key})") for key in place]
+    files = [
+        existing(root / images[by_id[key]]["file_name"], f"{file} images[{by_id[key]}] (id {key})") for key in place
+    ]
     sizes = np.array([[images[by_id[key]][side] for side in ("height", "width")] for key in place], np.int64)
     if (sizes < 1).any():
         key = list(place)[int(np.argmax((sizes < 1).any(axis=1)))]

@@ -1,4 +1,4 @@
-"""What loading images with boxes ends in: :class:`DetectionSplit` and :class:`DetectionDataset`; and how they are built.
+"""What loading images with boxes ends in: :class:`DetectionSplit`, :class:`DetectionDataset`, and how they are built.
 
 A source has, for each split, an :class:`Annotated`: what is known of its images before they are letterboxed.
 """
@@ -75,8 +75,7 @@ class DetectionDataset(Dataset):
             what += f" (letterboxed from {'one size' if len(sizes) == 1 else f'{len(sizes)} sizes'})"
         boxes = f"{sum(split.objects for split in self.parts)} boxes"
         counts = ", ".join(
-            f"{name} {len(split)} ({split.objects} boxes)"
-            for name, split in zip(self.splits, self.parts, strict=True)
+            f"{name} {len(split)} ({split.objects} boxes)" for name, split in zip(self.splits, self.parts, strict=True)
         )
         return f"{self.name}: {what}, {boxes}; {self.num_classes} classes: {names}\n{counts}"
 

@@ -83,23 +83,30 @@ def read_voc(root: Path, *, invalid: str) -> tuple[dict[str, Annotated], tuple[s
     else:
         class_names = tuple(sorted({thing.name for found in things["train"] for thing in found}))
     index = {name: number for number, name in enumerate(class_names)}
-    parts = {}
-    for split, names in chosen.items():
-        files = [_image(root, name) for name, _ in names]
-        sizes = file_sizes(files)
-        flat = [(number, thing) for number, found in enumerate(things[split]) for thing in found]
-        corners = np.array([thing.corners for _, thing in flat], np.float64).reshape(-1, 4) - [1, 1, 0, 0]
-        parts[split] = annotate(
-            sizes,
-            [number for number, _ in flat],
-            corners,
-            [class_index(thing.name, index, thing.where) for _, thing in flat],
-            [thing.difficult for _, thing in flat],
-            open_files(files, sizes),
-            where=lambda number, flat=flat: flat[number][1].where,
-            invalid=invalid,
-        )
+    parts = {
+        split: _annotated(root, [name for name, _ in names], things[split], index, invalid)
+        for split, names in chosen.items()
+    }
     return parts, class_names
+
+
+def _annotated(
+    root: Path, names: list[str], things: list[list[Thing]], index: dict[str, int], invalid: str
+) -> Annotated:
+    files = [_image(root, name) for name in names]
+    sizes = file_sizes(files)
+    flat = [thing for found in things for thing in found]
+    corners = np.array([thing.corners for thing in flat], np.float64).reshape(-1, 4) - [1, 1, 0, 0]
+    return annotate(
+        sizes,
+        [number for number, found in enumerate(things) for _ in found],
+        corners,
+        [class_index(thing.name, index, thing.where) for thing in flat],
+        [thing.difficult for thing in flat],
+        open_files(files, sizes),
+        where=lambda number: flat[number].where,
+        invalid=invalid,
+    )
 
 
 def _splits(root: Path) -> dict[str, list[tuple[str, str]]]:

@@ -33,8 +33,8 @@ def load_split(
         kind: What the inputs are: "images", "text", "series", "language" or "detection".
         class_names: The model's classes; none for a language. Labels are their names; integers without names are their
             indices, columns without names are in their order.
-        input_shape: Height, width and channels that all images are converted or letterboxed to; () for texts; length, None for any,
-            and channels that series must have.
+        input_shape: Height, width and channels that all images are converted or letterboxed to; () for texts;
+            length, None for any, and channels that series must have.
         multi_label: Whether the model says of each class by itself whether it is there.
         missing: What is done with values that are missing inside a series.
 

@@ -6,6 +6,8 @@ Objects are seen smaller, with other neighbours and on other ground than theirs.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kerasdl.data import image_geometry
@@ -27,7 +29,8 @@ def mosaic(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Make mosaics of some images of a batch, each with three others of it.
 
-    The corner of each image lies where the four meet; boxes are cut at the border of their quarter, and slivers dropped.
+    The corner of each image lies where the four meet; boxes are cut at the border of their quarter and slivers
+    dropped.
 
     Args:
         generator: Where all randomness comes from.
@@ -45,7 +48,7 @@ def mosaic(
         return images, boxes, labels
     count = len(chosen)
     centres = np.floor(generator.uniform(*CENTRE, size=(count, 2)) * [width, height])
-    scales = np.exp(generator.uniform(*np.log(SCALES), size=(4, count)))
+    scales = np.exp(generator.uniform(math.log(SCALES[0]), math.log(SCALES[1]), size=(4, count)))
     sources = np.concatenate([chosen[np.newaxis], generator.integers(batch, size=(3, count))])
     made = np.full((count, *images.shape[1:]), fill, np.uint8)
     x, y = np.arange(width), np.arange(height)

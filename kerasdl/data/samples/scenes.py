@@ -137,7 +137,9 @@ def _zoom(image: np.ndarray, height: int, width: int) -> np.ndarray:
         old = image.shape[axis]
         place = np.clip((np.arange(side) + 0.5) * old / side - 0.5, 0, old - 1)
         lower = np.minimum(place.astype(int), max(old - 2, 0))
-        share = (place - lower).astype(np.float32).reshape([-1 if number == axis else 1 for number in range(image.ndim)])
+        share = (
+            (place - lower).astype(np.float32).reshape([-1 if number == axis else 1 for number in range(image.ndim)])
+        )
         first, second = image.take(lower, axis), image.take(np.minimum(lower + 1, old - 1), axis)
         image = first + (second - first) * share
     return image
@@ -159,7 +161,9 @@ def _scaled(
     return opacity[cut], None if shade is None else _zoom(np.pad(shade, 1, mode="edge"), height, width)[cut]
 
 
-def _place(generator: np.random.Generator, opacity: np.ndarray, there: list[tuple[float, ...]]) -> tuple[int, int] | None:
+def _place(
+    generator: np.random.Generator, opacity: np.ndarray, there: list[tuple[float, ...]]
+) -> tuple[int, int] | None:
     """Return a row and column where an object covers no other too much; None when ten random ones do."""
     height, width = opacity.shape
     for _ in range(10):
