@@ -53,10 +53,12 @@ def convert(boxes: np.ndarray, sizes: np.ndarray, source: str, target: str = "xy
     if plain in ("yxyx", "center_yxhw"):
         boxes = boxes[..., [1, 0, 3, 2]]
     first, second = boxes[..., :2], boxes[..., 2:]
-    if plain == "xywh":
-        second = first + second
-    elif plain.startswith("center"):
-        first, second = first - second / 2, first + second / 2
+    # What is not finite is for `check_boxes` to find, which can say where it stands.
+    with np.errstate(invalid="ignore"):
+        if plain == "xywh":
+            second = first + second
+        elif plain.startswith("center"):
+            first, second = first - second / 2, first + second / 2
     corners = np.concatenate([first, second], axis=-1)
     if source.startswith("rel_"):
         corners = corners * limits
@@ -94,11 +96,11 @@ def check_boxes(
         InputError: With "refuse", for the first that is wrong.
     """
     limits = np.asarray(sizes, np.float64)[..., [1, 0]].reshape(-1, 2)
-    finite: np.ndarray = np.isfinite(boxes).all(axis=1)
+    finite = np.asarray(np.isfinite(boxes).all(axis=1))
     with np.errstate(invalid="ignore"):
         low, high = boxes[:, :2], boxes[:, 2:]
-        inverted: np.ndarray = (high < low).any(axis=1)
-        empty: np.ndarray = (high == low).any(axis=1)
+        inverted = np.asarray((high < low).any(axis=1))
+        empty = np.asarray((high == low).any(axis=1))
         cut = np.clip(boxes, 0, np.concatenate([limits, limits], axis=1))
         outside = (low < -OVERHANG).any(axis=1) | (high > limits + OVERHANG).any(axis=1)
         gone = (cut[:, 2:] <= cut[:, :2]).any(axis=1)
