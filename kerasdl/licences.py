@@ -15,6 +15,8 @@ SAMPLES = {
     "gun_point": _AEON,
     "italy_power_demand": _AEON,
     "basic_motions": _AEON,
+    "digit_scenes": "CC BY 4.0, made of https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
+    "garment_scenes": "MIT, made of Fashion-MNIST, https://github.com/zalandoresearch/fashion-mnist",
 }
 UNKNOWN = "unknown: check its source"
 

@@ -3,8 +3,10 @@
 Importing this package costs NumPy only; TensorFlow and scikit-learn are imported by the functions that need them.
 """
 
-from kerasdl.data.augmentation import make_augmentation, make_box_augmentation, resolve_policy
+from kerasdl.data.augmentation import make_augmentation, make_box_augmentation, make_target_augmentation, resolve_policy
 from kerasdl.data.dataset import Dataset, Split
+from kerasdl.data.detection_dataset import DetectionDataset, DetectionSplit
+from kerasdl.data.detection_writing import write_coco, write_voc, write_yolo
 from kerasdl.data.evaluation import class_weights, load_split
 from kerasdl.data.forecast_dataset import ForecastDataset, backtest_folds
 from kerasdl.data.forecast_statistics import choose_start, fit_statistics
@@ -19,6 +21,8 @@ from kerasdl.data.vocabulary import Vocabulary
 
 __all__ = [
     "Dataset",
+    "DetectionDataset",
+    "DetectionSplit",
     "ForecastDataset",
     "Split",
     "Vocabulary",
@@ -34,9 +38,13 @@ __all__ = [
     "make_augmentation",
     "make_box_augmentation",
     "make_series_augmentation",
+    "make_target_augmentation",
     "read_unlabelled",
     "resolve_policy",
     "resolve_series_augmentation",
     "subword_table",
     "with_validation_in_training",
+    "write_coco",
+    "write_voc",
+    "write_yolo",
 ]

@@ -19,6 +19,7 @@ mixup and cutmix at the end; with both, each batch gets one of them.
 | random_erasing | replaces a rectangle of 2 to 33 % of the area by noise, one image in two |
 | mixup | blends each image and its target with another one |
 | cutmix | pastes a rectangle of another image, and mixes the targets by its area |
+| mosaic | puts four images into one, scaled and cut, one image in two; only for images with boxes |
 | light | shift, flip |
 | standard | light, rotate, scale, color |
 | strong | standard, rand_augment, random_erasing, mixup, cutmix |
@@ -34,8 +35,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from kerasdl import letterbox
 from kerasdl.data.image_geometry import move_boxes
 from kerasdl.data.image_mixing import cutmix, mixup
+from kerasdl.data.mosaic import mosaic
 from kerasdl.data.random_changes import CHANGES, WARPS, make_changes
 from kerasdl.errors import InputError, nearest
 
@@ -46,8 +49,9 @@ POLICIES = {
     "strong": ("shift", "flip", "rotate", "scale", "color", "rand_augment", "random_erasing", "mixup", "cutmix"),
 }
 MIXTURES = {"mixup": mixup, "cutmix": cutmix}
-BOX_FILL = 128
-"""What comes in from outside of images with boxes: mid-grey, the zero of models that scale to [-1, 1]."""
+MOSAIC = "mosaic"
+BOX_FILL = letterbox.FILL
+"""What comes in from outside of images with boxes, the same as beside letterboxed ones."""
 
 Augmentation = Callable[[np.random.Generator, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 BoxAugmentation = Callable[
@@ -69,7 +73,7 @@ def resolve_policy(policy: str | Sequence[str]) -> tuple[str, ...]:
         ('shift', 'rotate', 'scale', 'color')
     """
     words = policy.split(",") if isinstance(policy, str) else policy
-    known = (*POLICIES, *WARPS, *CHANGES, *MIXTURES)
+    known = (*POLICIES, *WARPS, *CHANGES, *MIXTURES, MOSAIC)
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
         raise InputError(
             "augmentation",
@@ -121,6 +125,13 @@ def make_augmentation(policy: str | Sequence[str], *, num_classes: int) -> Augme
         >>> images, targets = augment(np.random.default_rng((seed, position)), images, targets)
     """
     names = resolve_policy(policy)
+    if MOSAIC in names:
+        raise InputError(
+            "augmentation",
+            received=f"{MOSAIC}, for images with one target each",
+            expected="changes that leave one image in each",
+            mend="Leave it out: mixup and cutmix mix images with their targets.",
+        )
     changes = make_changes([name for name in names if name not in MIXTURES])
     mixtures = [MIXTURES[name] for name in names if name in MIXTURES]
 
@@ -149,11 +160,13 @@ def make_box_augmentation(policy: str | Sequence[str]) -> BoxAugmentation:
 
     Args:
         policy: Words of the table above but mixup and cutmix, so not "strong" unless with "-mixup" and "-cutmix".
+            mosaic comes last, wherever it stands.
 
     Returns:
         A function of a generator, images of shape (batch, height, width, channels), uint8, boxes of shape
         (batch, boxes, 4), float, as left, top, right, bottom in pixels, and labels of shape (batch, boxes) with -1
-        for padding; it returns all three. Boxes that leave the image become padding.
+        for padding; it returns all three. Boxes that leave the image become padding. After a mosaic there may be more
+        boxes an image than before.
 
     Raises:
         InputError: For an unknown word, or one that mixes images.
@@ -170,7 +183,7 @@ def make_box_augmentation(policy: str | Sequence[str]) -> BoxAugmentation:
             expected="changes that keep each object whole",
             mend=f"Add {', '.join(f'-{name}' for name in mixing)} to the policy, or leave it out.",
         )
-    changes = make_changes(names)
+    changes = make_changes([name for name in names if name != MOSAIC])
 
     def augment(
         generator: np.random.Generator, images: np.ndarray, boxes: np.ndarray, labels: np.ndarray
@@ -180,7 +193,37 @@ def make_box_augmentation(policy: str | Sequence[str]) -> BoxAugmentation:
             images, matrices = change(generator, images, BOX_FILL)
             if matrices is not None:
                 boxes, labels = move_boxes(boxes, labels, matrices, size=images.shape[1:3])
+        if MOSAIC in names:
+            images, boxes, labels = mosaic(generator, images, boxes, labels, fill=BOX_FILL)
         return images, boxes, labels
+
+    return augment
+
+
+def make_target_augmentation(policy: str | Sequence[str]) -> Augmentation:
+    """Return the function that augments a batch of a :class:`kerasdl.data.DetectionSplit`.
+
+    Args:
+        policy: As for :func:`make_box_augmentation`.
+
+    Returns:
+        A function of a generator, images of shape (batch, height, width, 3), uint8, and targets of shape
+        (batch, boxes, 6), float32, as the split has them; it returns both, and changes nothing in place.
+
+    Example:
+        >>> augment = make_target_augmentation(("light", "-flip", "mosaic"))
+        >>> images, targets = augment(np.random.default_rng((seed, position)), *dataset.train.batch(indices))
+    """
+    move = make_box_augmentation(policy)
+
+    def augment(
+        generator: np.random.Generator, images: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        # One number for the class and whether it is a crowd, so that both stay with their box.
+        both = np.where(targets[..., 4] < 0, -1, 2 * targets[..., 4] + targets[..., 5]).astype(np.int64)
+        images, boxes, both = move(generator, images, targets[..., :4], both)
+        extra = np.stack([both // 2, np.where(both < 0, 0, both % 2)], axis=-1)
+        return images, np.concatenate([boxes, extra], axis=-1).astype(np.float32)
 
     return augment
 

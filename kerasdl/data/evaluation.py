@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasdl.data.corpus import load_documents
 from kerasdl.data.dataset import Dataset, Split
+from kerasdl.data.detection import load_detection_split
 from kerasdl.data.kinds import KINDS
 from kerasdl.data.labels import EXPECTED, as_rows, read_labels
 from kerasdl.data.sources import find
@@ -29,11 +30,11 @@ def load_split(
 
     Args:
         data: Data of any kind that :func:`kerasdl.data.load` takes.
-        kind: What the inputs are: "images", "text", "series" or "language".
+        kind: What the inputs are: "images", "text", "series", "language" or "detection".
         class_names: The model's classes; none for a language. Labels are their names; integers without names are their
             indices, columns without names are in their order.
-        input_shape: Height, width and channels that all images are converted to; () for texts; length, None for any,
-            and channels that series must have.
+        input_shape: Height, width and channels that all images are converted or letterboxed to; () for texts;
+            length, None for any, and channels that series must have.
         multi_label: Whether the model says of each class by itself whether it is there.
         missing: What is done with values that are missing inside a series.
 
@@ -49,6 +50,8 @@ def load_split(
         )
     if kind == "language":
         return data.test if isinstance(data, Dataset) else load_documents(data)
+    if kind == "detection":
+        return load_detection_split(data, class_names=class_names, image_size=input_shape[:2])
     noun = KINDS[kind].noun
     if isinstance(data, Dataset):
         width: int | None = data.num_classes

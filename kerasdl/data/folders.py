@@ -36,13 +36,13 @@ class FolderImages:
         self._labels = np.array([name for name, files in found.items() for _ in files])
         self._files = [file for files in found.values() for file in files]
         with ThreadPoolExecutor(DECODERS) as pool:
-            self.shapes = np.array(list(pool.map(_stored_shape, self._files)))
+            self.shapes = np.array(list(pool.map(stored_shape, self._files)))
 
     def open(self, shape: tuple[int, int, int]) -> Part:
         """Return the part, its images decoded and resized to `shape` when read."""
 
         def read_one(index: int) -> np.ndarray:
-            return resize(decode(_read_bytes(self._files[index]), shape[2]), shape[:2]).numpy()
+            return resize(decode(read_bytes(self._files[index]), shape[2]), shape[:2]).numpy()
 
         def read(indices: np.ndarray) -> np.ndarray:
             with ThreadPoolExecutor(DECODERS) as pool:
@@ -156,7 +156,8 @@ def _images(folder: Path) -> list[Path]:
     return sorted(file for file in files if file.suffix.lower() in SUFFIXES)
 
 
-def _read_bytes(file: Path) -> bytes:
+def read_bytes(file: Path) -> bytes:
+    """Return the content of a file, and refuse one that is empty or cannot be read."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -168,11 +169,12 @@ def _read_bytes(file: Path) -> bytes:
     return content
 
 
-def _stored_shape(file: Path) -> tuple[int, int, int]:
+def stored_shape(file: Path) -> tuple[int, int, int]:
+    """Decode an image and return its height, width and channels without alpha, and refuse what does not decode."""
     import tensorflow as tf
 
     try:
-        height, width, channels = decode_as_stored(_read_bytes(file)).shape
+        height, width, channels = decode_as_stored(read_bytes(file)).shape
     except (tf.errors.InvalidArgumentError, ValueError) as error:
         if isinstance(error, InputError):
             raise

@@ -12,6 +12,7 @@ import numpy as np
 from kerasdl.data.corpus import load_corpus
 from kerasdl.data.dataset import Dataset
 from kerasdl.data.deduplication import deduplicate as without_duplicates
+from kerasdl.data.detection import load_detection
 from kerasdl.data.forecasting import load_forecasting
 from kerasdl.data.images import choose_shape
 from kerasdl.data.kinds import KINDS
@@ -21,15 +22,17 @@ from kerasdl.data.splitting import build_dataset
 from kerasdl.errors import InputError, check_choice
 from kerasdl.series_values import MISSING
 
-TEST_FRACTIONS = {"images": 0.2, "text": 0.2, "language": 0.1, "series": 0.2}
+TEST_FRACTIONS = {"images": 0.2, "text": 0.2, "language": 0.1, "series": 0.2, "detection": 0.2}
 BELONGS_TO = {
-    "image_size": ("images",),
+    "image_size": ("images", "detection"),
     "input_shape": ("images",),
     "text_column": ("text",),
     "label_column": ("text", "series"),
     "id_column": ("series",),
     "time_column": ("series",),
     "missing": ("series",),
+    "box_format": ("detection",),
+    "invalid_boxes": ("detection",),
 }
 """The kinds of data that an argument is for."""
 
@@ -51,6 +54,8 @@ def load(
     time_column: str | None = None,
     missing: str | None = None,
     deduplicate: bool = False,
+    box_format: str | None = None,
+    invalid_boxes: str | None = None,
 ) -> Dataset:
     """Load data of any source as training, validation and test splits.
 
@@ -70,7 +75,7 @@ def load(
             are integers or strings, one an example, or rows of 0 and 1, one column a class; unless every row has a
             single 1, several classes may be true at once: the data are multi-label.
         kind: What the inputs are: "images", "text" or "series", each with its class; "language", documents that are
-            split by their position, see :func:`kerasdl.data.corpus.load_corpus`.
+            split by their position, see :func:`kerasdl.data.corpus.load_corpus`; "detection", images with boxes.
         image_size: Height and width in pixels, or one number for both, that all images are resized to.
         input_shape: Height, width and channels that all images are resized and converted to.
         num_classes: Number of classes; integer labels then lie in [0, num_classes).
@@ -87,6 +92,9 @@ def load(
         missing: What is done with values that are missing inside a series: "refuse" (as None) or "interpolate".
         deduplicate: Whether training examples that are also in the validation or test split are dropped, see
             :func:`kerasdl.data.deduplication.deduplicate`. For images, texts and series.
+        box_format: What the four numbers of a box are, see :func:`kerasdl.data.detection.load_detection`, also for the
+            next and for what `data` may be.
+        invalid_boxes: What is done about boxes that are wrong: "refuse" (as None) or "drop".
 
     Returns:
         The dataset.
@@ -111,6 +119,8 @@ def load(
         "id_column": id_column,
         "time_column": time_column,
         "missing": missing,
+        "box_format": box_format,
+        "invalid_boxes": invalid_boxes,
     }
     for what, value in given.items():
         if value is not None and kind not in BELONGS_TO[what]:
@@ -138,6 +148,18 @@ def load(
     if kind == "language":
         return load_corpus(
             data, validation_fraction=validation_fraction, test_fraction=test_fraction, data_dir=data_dir
+        )
+    if kind == "detection":
+        return load_detection(
+            data,
+            image_size=size,
+            num_classes=num_classes,
+            box_format=box_format,
+            invalid_boxes=invalid_boxes,
+            validation_fraction=validation_fraction,
+            test_fraction=test_fraction,
+            split_seed=split_seed,
+            data_dir=data_dir,
         )
     if missing is not None:
         check_choice("missing", missing, MISSING)

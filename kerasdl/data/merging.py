@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasdl.data.dataset import Dataset, Split
+from kerasdl.data.detection_dataset import DetectionDataset, DetectionSplit
 from kerasdl.data.forecast_dataset import ForecastDataset
 from kerasdl.data.windows import Windows
 
@@ -37,4 +38,8 @@ def with_validation_in_training(dataset: Dataset) -> Dataset:
         return dataclasses.replace(dataset, train=windows)
     parts = (dataset.train, dataset.validation)
     inputs, targets = ([getattr(part, name) for part in parts] for name in ("inputs", "targets"))
+    if isinstance(dataset, DetectionDataset):
+        sizes = np.concatenate([part.sizes for part in dataset.parts[:2]])
+        images, boxes = (np.concatenate(halves) for halves in (inputs, targets))
+        return dataclasses.replace(dataset, train=DetectionSplit(images, boxes, sizes))
     return dataclasses.replace(dataset, train=Split(np.concatenate(inputs), np.concatenate(targets)))

@@ -98,7 +98,7 @@ def _find_name(name: str, kind: Kind, data_dir: str | Path | None) -> Found:
     word = name.removeprefix("tfds:")
     if name.startswith("tfds:") or re.split("[/:]", word)[0] in builders:
         parts, class_names = read_tfds(word, kind=kind, data_dir=data_dir)
-        return Found(_safe(word), name, parts, class_names)
+        return Found(safe_name(word), name, parts, class_names)
     path = Path(name)
     if len(path.parts) > 1 or path.suffix:
         return _find_path(path, kind, {})
@@ -121,7 +121,7 @@ def _find_path(given: Path, kind: Kind, columns: Mapping[str, str | None]) -> Fo
     name = path.resolve().name if path.is_dir() else path.stem
     if len(parts) > 1:
         name = re.sub("_(train|test)$", "", name, flags=re.IGNORECASE)
-    return Found(_safe(name), str(given), _same_shape(parts), class_names)
+    return Found(safe_name(name), str(given), _same_shape(parts), class_names)
 
 
 def _open_path(
@@ -196,5 +196,6 @@ def _entries(folder: Path) -> list[str]:
     return sorted(name for name in names if not name.startswith("."))
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
+    """Return a name that can be one of a folder."""
     return re.sub(r"[^\w.-]+", "_", name)

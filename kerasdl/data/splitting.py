@@ -134,7 +134,7 @@ def take_split(
     if here.ndim == 2:
         # That a class is absent is to be as balanced as that it is there.
         columns = np.concatenate([here, 1 - here], axis=1)
-        chosen = _draw_rows(columns, fraction, np.random.default_rng(seed))
+        chosen = draw_rows(columns, fraction, np.random.default_rng(seed))
         absent = (columns[chosen].sum(axis=0) == 0) | (columns[~chosen].sum(axis=0) == 0)
         _refuse_missing(np.unique(np.flatnonzero(absent) % here.shape[1]), targets, split, class_names)
         return indices[~chosen], indices[chosen]
@@ -150,7 +150,7 @@ def take_split(
     return np.sort(kept), np.sort(taken)
 
 
-def _draw_rows(columns: np.ndarray, fraction: float, generator: np.random.Generator) -> np.ndarray:
+def draw_rows(columns: np.ndarray, fraction: float, generator: np.random.Generator) -> np.ndarray:
     """Draw a fraction of the rows so that each column keeps its share of ones, as well as can be.
 
     From the rarest column on, each gets what it still lacks from its rows not yet decided upon. Sechidis, Tsoumakas and

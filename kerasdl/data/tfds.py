@@ -45,10 +45,10 @@ def read_tfds(name: str, *, kind: Kind, data_dir: str | Path | None) -> tuple[di
         InputError: For an unknown version or configuration, data without such an input or a class label, data that is
             neither prepared nor to be had.
     """
-    builder = _builder(name, data_dir)
+    builder = open_builder(name, data_dir)
     feature, label = _input_and_label(builder, kind)
     instead = f"({', '.join(kind.samples)}), {', '.join(kind.files)} or arrays"
-    streams = _streams(builder, name, lambda example: (example[feature], example[label]), instead=instead)
+    streams = open_streams(builder, name, lambda example: (example[feature], example[label]), instead=instead)
     class_names = tuple(builder.info.features[label].names)
     return {split: kind.stream(stream, what=f"{name} {split}") for split, stream in streams.items()}, class_names
 
@@ -67,7 +67,7 @@ def read_tfds_documents(
     """
     import tensorflow_datasets as tfds
 
-    builder = _builder(name, data_dir)
+    builder = open_builder(name, data_dir)
     features = builder.info.features
     found = [key for key, feature in features.items() if type(feature) is tfds.features.Text]
     if not found:
@@ -81,10 +81,11 @@ def read_tfds_documents(
     preferred = ("text", *(builder.info.supervised_keys or ()))
     chosen = next((key for key in preferred if key in found), found[0])
     instead = f"({', '.join(samples)}), a text file or strings"
-    return _streams(builder, name, lambda example: example[chosen], instead=instead)
+    return open_streams(builder, name, lambda example: example[chosen], instead=instead)
 
 
-def _builder(name: str, data_dir: str | Path | None) -> tfds.core.DatasetBuilder:
+def open_builder(name: str, data_dir: str | Path | None) -> tfds.core.DatasetBuilder:
+    """Return the builder of a name as :func:`read_tfds` takes it, and refuse names that TFDS does not have."""
     import tensorflow_datasets as tfds
 
     spelled = re.sub(r"/(\d+\.\d+\.\d+)$", r":\1", name)
@@ -100,7 +101,7 @@ def _builder(name: str, data_dir: str | Path | None) -> tfds.core.DatasetBuilder
         ) from None
 
 
-def _streams(
+def open_streams(
     builder: tfds.core.DatasetBuilder, name: str, pick: Callable[[dict[str, Any]], Any], *, instead: str
 ) -> dict[str, tf.data.Dataset]:
     """Return what `pick` takes of each example, by split; `instead` is what messages offer where there is no data."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kerasdl.data import Dataset, load
+from kerasdl.data.samples import scenes
 from tests import fashion_mnist
 
 
@@ -42,3 +43,18 @@ def test_prepared_data_is_read_without_its_downloads(dataset, data_dir):
     for file in (data_dir / "downloads" / "manual").iterdir():
         file.unlink()
     assert load("tfds:fashion_mnist/3.0.1", data_dir=data_dir).fingerprint == dataset.fingerprint
+
+
+def test_garment_scenes_keep_the_splits_apart(dataset, data_dir, monkeypatch):
+    monkeypatch.setattr(scenes, "COUNTS", {"train": 8, "validation": 8, "test": 8})
+    found = load("garment_scenes", kind="detection", data_dir=data_dir)
+    assert found.counts == {"train": 16, "validation": 8, "test": 8}
+    assert set(found.class_names) <= set(dataset.class_names)
+    made = scenes.make_scenes(
+        np.minimum(dataset.test.inputs[..., 0] / 64.0, 1.0),
+        np.array(dataset.class_names)[dataset.test.targets],
+        8,
+        seed=2,
+        shades=dataset.test.inputs[..., 0] / 255.0,
+    )
+    np.testing.assert_array_equal(found.test.inputs, made[0])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerasdl.data.samples.scenes import digit_scenes, garment_scenes
 from kerasdl.data.tables import as_labels
 
 if TYPE_CHECKING:
@@ -94,5 +95,6 @@ SAMPLES: Mapping[str, Mapping[str, Callable[[], Any]]] = {
     "images": {"digits": digits},
     "text": {"glosses": glosses},
     "series": {name: functools.partial(series, name) for name in ("gun_point", "italy_power_demand", "basic_motions")},
+    "detection": {"digit_scenes": digit_scenes, "garment_scenes": garment_scenes},
 }
 """By kind, from the name of an embedded sample to the function that returns its inputs and labels, or its splits."""
