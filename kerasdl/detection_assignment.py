@@ -44,6 +44,9 @@ def assign(
 ) -> Assignment:
     """Return which box each location shall find: the smallest that it lies in, near the centre of, and is to see.
 
+    Which boxes a location is to see depends on its level, by the farthest side of the box; but a box that no location
+    of its level lies in is left to the coarsest level with a location in it, so that long thin boxes are not lost.
+
     Args:
         targets: Stored targets, (count, max_boxes, 6).
         image_size: (height, width) in pixels.
@@ -122,8 +125,12 @@ def _candidates(
         distances = distances_from(boxes[part, None], centres)
         middle = (boxes[part, None, :2] + boxes[part, None, 2:4]) / 2
         near = (np.abs(middle - centres) < radius * stride[:, None]).all(axis=-1)
+        near &= distances.min(axis=-1) > 0
         farthest = distances.max(axis=-1)
-        yield part, near & (distances.min(axis=-1) > 0) & (farthest > low) & (farthest <= high)
+        seen = near & (farthest > low) & (farthest <= high)
+        # A long thin box passes between the points of its level: then the coarsest level that has one in it.
+        finer = near & (stride == np.where(near, stride, 0).max(axis=1, keepdims=True))
+        yield part, np.where(seen.any(axis=1, keepdims=True), seen, finer)
 
 
 def distances_from(boxes: np.ndarray, centres: np.ndarray) -> np.ndarray:
