@@ -45,7 +45,7 @@ def assign(
     """Return which box each location shall find: the smallest that it lies in, near the centre of, and is to see.
 
     Which boxes a location is to see depends on its level, by the farthest side of the box; but a box that no location
-    of its level lies in is left to the coarsest level with a location in it, so that long thin boxes are not lost.
+    of its level lies in is left to the coarsest finer level with one, so that long thin boxes are not lost.
 
     Args:
         targets: Stored targets, (count, max_boxes, 6).
@@ -125,11 +125,11 @@ def _candidates(
         distances = distances_from(boxes[part, None], centres)
         middle = (boxes[part, None, :2] + boxes[part, None, 2:4]) / 2
         near = (np.abs(middle - centres) < radius * stride[:, None]).all(axis=-1)
-        near &= distances.min(axis=-1) > 0
         farthest = distances.max(axis=-1)
-        seen = near & (farthest > low) & (farthest <= high)
-        # A long thin box passes between the points of its level: then the coarsest level that has one in it.
-        finer = near & (stride == np.where(near, stride, 0).max(axis=1, keepdims=True))
+        large = near & (distances.min(axis=-1) > 0) & (farthest > low)
+        seen = large & (farthest <= high)
+        # A long thin box passes between the points of its level: then the coarsest finer one that has one in it.
+        finer = large & (stride == np.where(large, stride, 0).max(axis=1, keepdims=True))
         yield part, np.where(seen.any(axis=1, keepdims=True), seen, finer)
 
 

@@ -66,9 +66,9 @@ def by_hand(rows: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
             centred = abs(x - (left + right) / 2) < 1.5 * step and abs(y - (top + bottom) / 2) < 1.5 * step
             low = 2 * step if step > strides[0] else -1
             high = 4 * step if step < strides[-1] else np.inf
-            if min(sides) > 0 and centred:
+            if min(sides) > 0 and centred and max(sides) > low:
                 near.append(place)
-                if low < max(sides) <= high:
+                if max(sides) <= high:
                     seen.append(place)
         area = (right - left) * (bottom - top)
         for place in seen or [place for place in near if stride[place] == max(stride[near])]:

@@ -39,6 +39,7 @@ def fit(
     keep: str = "best",
     class_weight: Mapping[int, float] | None = None,
     encode_targets: Encode | None = None,
+    encode_last: bool = False,
     augment: Augment | None = None,
     jit_compile: bool | str = "auto",
     steps_per_execution: int = 1,
@@ -111,6 +112,7 @@ def fit(
         batch_size=batch_size,
         seed=seed,
         encode_targets=encode_targets,
+        encode_last=encode_last,
         augment=augment,
         class_weight=class_weight,
     )
