@@ -80,7 +80,8 @@ def fit(
         keep: The weights of which epoch the model is left with: "best", by `monitor`; or "last", where the validation
             examples are too few to choose by. Not beside `early_stopping`.
         class_weight: Weight of each class index in the loss.
-        encode_targets: What turns stored targets into those that `loss` compares.
+        encode_targets: What turns stored targets into those that `loss` compares, an array or a dict by output.
+        encode_last: Whether that comes after `augment`, which then changes stored targets, such as boxes.
         augment: What changes a training batch at random: `(generator, inputs, encoded targets) -> (inputs, targets)`.
         jit_compile: XLA: True, False, or "auto" as Keras decides. JAX always compiles.
         steps_per_execution: Batches that run without a return to Python, at most: it is lowered to a divisor of the
