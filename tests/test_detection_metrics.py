@@ -74,7 +74,11 @@ def test_perfect_and_empty(capsys: pytest.CaptureFixture[str]) -> None:
     perfect = {"boxes": targets[..., :4], "scores": (targets[..., 4] >= 0) * 1.0, "labels": targets[..., 4].astype(int)}
     nothing = {"boxes": perfect["boxes"], "scores": perfect["scores"], "labels": np.full(targets.shape[:2], -1)}
     no_targets = np.where(np.arange(6) == 4, -1, targets)
-    for given, detections, expected in ((targets, perfect, 1.0), (targets, nothing, 0.0), (no_targets, perfect, np.nan)):
+    for given, detections, expected in (
+        (targets, perfect, 1.0),
+        (targets, nothing, 0.0),
+        (no_targets, perfect, np.nan),
+    ):
         official = coco_metrics(given, **detections, num_classes=CLASSES).summary
         fast = average_precision(given, **detections, num_classes=CLASSES)
         assert fast["map"] == pytest.approx(expected, nan_ok=True)
@@ -87,6 +91,8 @@ def test_perfect_and_empty(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_box_is_found_once_and_a_crowd_counts_for_nothing() -> None:
     targets = np.array([[[0, 0, 10, 10, 0, 0], [50, 50, 90, 90, 0, 1]]], np.float32)
     boxes = np.array([[[0, 0, 10, 9], [0, 0, 10, 10], [50, 50, 60, 60], [60, 60, 70, 70], [20, 20, 30, 30]]])
-    found = match(targets, boxes, np.array([[0.9, 0.8, 0.7, 0.6, 0.5]]), np.zeros((1, 5), int), thresholds=np.array([0.5]))
+    found = match(
+        targets, boxes, np.array([[0.9, 0.8, 0.7, 0.6, 0.5]]), np.zeros((1, 5), int), thresholds=np.array([0.5])
+    )
     assert found.box[0, :, 0].tolist() == [0, -1, -1, -1, -1]
     assert found.ignored[0, :, 0].tolist() == [False, False, True, True, False]

@@ -139,7 +139,9 @@ def test_weights_are_those_of_the_mean_over_positives() -> None:
     assert encoded["centerness"][..., 1].sum() / len(targets) == pytest.approx(1)
     assert encoded["boxes"][..., 4].sum() / len(targets) == pytest.approx(1, rel=1e-5)
     assert encoded["classes"][..., 1].max() == pytest.approx(len(targets) / positive.sum())
-    np.testing.assert_allclose(encoded["centerness"][positive, 0], centerness(encoded["boxes"][positive, :4]), rtol=1e-5)
+    np.testing.assert_allclose(
+        encoded["centerness"][positive, 0], centerness(encoded["boxes"][positive, :4]), rtol=1e-5
+    )
     assert centerness(np.array([[4.0, 4, 4, 4], [1, 2, 4, 2]])).tolist() == [1.0, 0.5]
 
 

@@ -46,9 +46,7 @@ class Scenes:
         return self.inputs[indices], self.targets[indices]
 
 
-def mirrored(
-    generator: np.random.Generator, inputs: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def mirrored(generator: np.random.Generator, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Some of the images and their boxes left side right."""
     inputs, targets = inputs.copy(), targets.copy()
     chosen = generator.uniform(size=len(inputs)) < 0.5
@@ -67,7 +65,7 @@ def test_eight_images_by_heart() -> None:
         scenes,
         scenes,
         loss=detection_losses(),
-        epochs=80,
+        epochs=50,
         batch_size=8,
         learning_rate=0.004,
         schedule="cosine",

@@ -129,9 +129,7 @@ class CenternessLoss(keras.losses.Loss):
     Reference: Tian et al., FCOS, arXiv:1904.01355
     """
 
-    def __init__(
-        self, *, reduction: str | None = "sum_over_batch_size", name: str = "centerness", dtype: Any = None
-    ):
+    def __init__(self, *, reduction: str | None = "sum_over_batch_size", name: str = "centerness", dtype: Any = None):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -131,4 +131,6 @@ def test_in_a_model_that_is_saved_and_exported(case: str, tmp_path: Path) -> Non
     for name, value in expected.items():
         np.testing.assert_allclose(loaded.predict(given, verbose=0)[name], value, atol=1e-5)
         np.testing.assert_allclose(served.serve(given)[name].numpy(), value, atol=1e-5)
-        np.testing.assert_allclose(served.serve({n: v[:1] for n, v in given.items()})[name].numpy(), value[:1], atol=1e-5)
+        np.testing.assert_allclose(
+            served.serve({n: v[:1] for n, v in given.items()})[name].numpy(), value[:1], atol=1e-5
+        )
