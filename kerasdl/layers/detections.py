@@ -104,9 +104,9 @@ class Detections(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the layer."""
-        names = ("image_size", "strides", "num_detections", "candidates")
-        names += ("score_threshold", "iou_threshold", "soft_sigma")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        sizes = ("image_size", "strides", "num_detections", "candidates")
+        rules = ("score_threshold", "iou_threshold", "soft_sigma")
+        return {**super().get_config(), **{name: getattr(self, name) for name in (*sizes, *rules)}}
 
 
 def boxes_around(centres: Any, distances: Any, image_size: Sequence[int]) -> Any:

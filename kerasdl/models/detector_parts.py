@@ -80,18 +80,20 @@ def pyramid(
         activation: Name of a Keras activation.
         **options: Normalization, momentum and regularizer of the convolutions.
     """
-    conv = functools.partial(blocks.convolution, filters=width, **options)
+    conv = functools.partial(blocks.convolution, **options)
     found: dict[int, keras.KerasTensor] = {}
     above = None
     for stride in sorted(maps.keys() & set(strides), reverse=True):
-        x = conv(maps[stride], kernel_size=1, activation=None, name=f"pyramid{stride}_lateral")
+        x = conv(maps[stride], width, 1, activation=None, name=f"pyramid{stride}_lateral")
         if above is not None:
             x = keras.layers.Add(name=f"pyramid{stride}_add")([x, _enlarge(above, x.shape, f"pyramid{stride}")])
         above = x
-        found[stride] = conv(x, activation=activation, name=f"pyramid{stride}_conv")
+        found[stride] = conv(x, width, activation=activation, name=f"pyramid{stride}_conv")
     for stride in strides:
         if stride not in found:
-            found[stride] = conv(found[stride // 2], strides=2, activation=activation, name=f"pyramid{stride}_conv")
+            found[stride] = conv(
+                found[stride // 2], width, strides=2, activation=activation, name=f"pyramid{stride}_conv"
+            )
     return [found[stride] for stride in strides]
 
 

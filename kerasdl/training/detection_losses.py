@@ -19,8 +19,8 @@ TINY = 1e-6
 class FocalLoss(keras.losses.Loss):
     """Sigmoid focal loss of the classes: cross-entropy that hardly counts what is already right.
 
-    Of each class at each location, with p the probability of what is true: -a (1 - p)^gamma log(p), where a is alpha for
-    the class that is there and 1 - alpha for all others.
+    Of each class at each location, with p the probability of what is true: -a (1 - p)^gamma log(p), where a is alpha
+    for the class that is there and 1 - alpha for all others.
 
     Args:
         alpha: Weight of what is there against what is not, in (0, 1).
