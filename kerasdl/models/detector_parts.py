@@ -6,7 +6,7 @@ A feature map is known by its stride, the pixels of the image between two of its
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -80,7 +80,7 @@ def pyramid(
         activation: Name of a Keras activation.
         **options: Normalization, momentum and regularizer of the convolutions.
     """
-    conv = functools.partial(blocks.convolution, **options)
+    conv: Callable[..., keras.KerasTensor] = functools.partial(blocks.convolution, **options)
     found: dict[int, keras.KerasTensor] = {}
     above = None
     for stride in sorted(maps.keys() & set(strides), reverse=True):
