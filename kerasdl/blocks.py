@@ -90,17 +90,23 @@ def normalize(
     """
     if normalization is None:
         return x
+    return normalization_layer(
+        normalization, x.shape[-1], gamma_initializer=gamma_initializer, momentum=momentum, name=name
+    )(x)
+
+
+def normalization_layer(
+    normalization: str, channels: int, *, gamma_initializer: str = "ones", momentum: float = MOMENTUM, name: str
+) -> keras.layers.Layer:
+    """Return the layer of `normalize` for tensors of `channels` channels, to be called on more than one of them."""
     check_choice("normalization", normalization, NORMALIZATIONS)
     if normalization == "batch":
-        layer = keras.layers.BatchNormalization(momentum=momentum, gamma_initializer=gamma_initializer, name=name)
-    elif normalization == "layer":
-        layer = keras.layers.LayerNormalization(gamma_initializer=gamma_initializer, name=name)
-    else:
-        channels = x.shape[-1]
-        # A group of one channel on a single pixel has no variance and would erase the signal, so groups stay wide.
-        groups = max(g for g in range(1, 33) if channels % g == 0 and (g == 1 or channels // g >= 8))
-        layer = keras.layers.GroupNormalization(groups, gamma_initializer=gamma_initializer, name=name)
-    return layer(x)
+        return keras.layers.BatchNormalization(momentum=momentum, gamma_initializer=gamma_initializer, name=name)
+    if normalization == "layer":
+        return keras.layers.LayerNormalization(gamma_initializer=gamma_initializer, name=name)
+    # A group of one channel on a single pixel has no variance and would erase the signal, so groups stay wide.
+    groups = max(g for g in range(1, 33) if channels % g == 0 and (g == 1 or channels // g >= 8))
+    return keras.layers.GroupNormalization(groups, gamma_initializer=gamma_initializer, name=name)
 
 
 def convolution(

@@ -7,6 +7,7 @@ A layer is registered under the package name "kerasdl" (`keras.saving.register_k
 
 from kerasdl.layers.attention import AttentionWeights, SelfAttention
 from kerasdl.layers.cached_attention import CachedAttention
+from kerasdl.layers.detections import Detections
 from kerasdl.layers.lstm import LSTM
 from kerasdl.layers.scaling import AscendingQuantiles, CalibratedQuantiles, ScaleSeries, UnscaleForecast
 from kerasdl.layers.sequence import ClassToken, PadLength, Positions
@@ -18,6 +19,7 @@ __all__ = [
     "CachedAttention",
     "CalibratedQuantiles",
     "ClassToken",
+    "Detections",
     "LSTM",
     "PadLength",
     "Positions",

@@ -7,6 +7,7 @@ their names.
 from kerasdl.attention_maps import attention_maps
 from kerasdl.backbone_table import backbones
 from kerasdl.models.convolutional import cnn
+from kerasdl.models.detector import detector
 from kerasdl.models.efficientnet_lite import efficientnet_lite0
 from kerasdl.models.forecasting_convolutional import temporal_cnn
 from kerasdl.models.forecasting_linear import linear_forecaster
@@ -41,6 +42,7 @@ __all__ = [
     "causal_transformer",
     "classifier",
     "cnn",
+    "detector",
     "efficientnet_lite0",
     "fcn",
     "features",

@@ -34,7 +34,7 @@ class Examples(Protocol):
 # alike, few enough that its company changes from epoch to epoch.
 BUCKETED_BATCHES = 50
 
-Encode = Callable[[np.ndarray], np.ndarray]
+Encode = Callable[[np.ndarray], Any]
 Augment = Callable[[np.random.Generator, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -52,6 +52,8 @@ class TrainingBatches:
         encode_targets: What turns stored targets into those that the loss compares, a batch at a time.
         augment: What changes inputs and encoded targets of a batch, at random from the generator that it is given.
         class_weight: Weight of each class in the loss; soft targets get the mean that they stand for.
+        encode_last: Whether targets are encoded after the augmentation, which then changes the stored ones: boxes move
+            with their image.
 
     Example:
         >>> batches = TrainingBatches(dataset.train, batch_size=64, seed=0)
@@ -67,6 +69,7 @@ class TrainingBatches:
         encode_targets: Encode | None = None,
         augment: Augment | None = None,
         class_weight: Mapping[int, float] | None = None,
+        encode_last: bool = False,
     ):
         self.examples = examples
         self.batch_size = min(batch_size, len(examples))
@@ -77,6 +80,7 @@ class TrainingBatches:
         self._encode_targets = encode_targets
         self._augment = augment
         self._class_weight = class_weight
+        self._encode_last = encode_last
         self._permutation: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     def order(self, epoch: int) -> np.ndarray:
@@ -105,11 +109,13 @@ class TrainingBatches:
         indices = self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
         # Sorted within the batch, a memory map reads forward; the order inside a batch does not matter.
         inputs, targets = self.examples.batch(np.sort(indices))
-        if self._encode_targets is not None:
+        if self._encode_targets is not None and not self._encode_last:
             targets = self._encode_targets(targets)
         if self._augment is not None:
             # Three numbers, where the order has two: another stream.
             inputs, targets = self._augment(np.random.default_rng((self.seed, epoch, step)), inputs, targets)
+        if self._encode_targets is not None and self._encode_last:
+            targets = self._encode_targets(targets)
         weights = getattr(self.examples, "weights", None)
         if weights is not None:
             return inputs, targets, weights[np.sort(indices)]

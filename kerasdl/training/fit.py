@@ -40,6 +40,7 @@ def fit(
     keep: str = "best",
     class_weight: Mapping[int, float] | None = None,
     encode_targets: Encode | None = None,
+    encode_last: bool = False,
     augment: Augment | None = None,
     jit_compile: bool | str = "auto",
     steps_per_execution: int = 1,
@@ -81,7 +82,8 @@ def fit(
         keep: The weights of which epoch the model is left with: "best", by `monitor`; or "last", where the validation
             examples are too few to choose by. Not beside `early_stopping`.
         class_weight: Weight of each class index in the loss.
-        encode_targets: What turns stored targets into those that `loss` compares.
+        encode_targets: What turns stored targets into those that `loss` compares, an array or a dict by output.
+        encode_last: Whether that comes after `augment`, which then changes stored targets, such as boxes.
         augment: What changes a training batch at random: `(generator, inputs, encoded targets) -> (inputs, targets)`.
         jit_compile: XLA: True, False, or "auto" as Keras decides. JAX always compiles.
         steps_per_execution: Batches that run without a return to Python, at most: it is lowered to a divisor of the
@@ -115,6 +117,7 @@ def fit(
         batch_size=batch_size,
         seed=seed,
         encode_targets=encode_targets,
+        encode_last=encode_last,
         augment=augment,
         class_weight=class_weight,
     )

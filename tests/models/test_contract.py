@@ -12,12 +12,14 @@ import os
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from kerasdl import models
+from kerasdl.locations import STRIDES, locations
 from kerasdl.safe_loading import load_keras
 
 SMALL = {"filters": (4, 8), "num_layers": (1, 2)}
@@ -41,6 +43,13 @@ CASES = {
     "resnet plain": (models.resnet, (8, 8, 1), {**SMALL, "normalization": None}, 2451),
     "efficientnet_lite0": (models.efficientnet_lite0, (32, 32, 3), {"dropout": 0.2}, 3_374_851),
     "resnet9": (models.resnet9, (8, 8, 1), {"filters": (4, 4, 8, 8), "dropout": 0.2}, 2607),
+    "detector": (models.detector, (40, 24, 3), {"dropout": 0.2}, 340_152),
+    "detector group": (
+        models.detector,
+        (24, 16, 1),
+        {"strides": (8, 16), "normalization": "group", "activation": "silu"},
+        168_984,
+    ),
     "transformer_classifier": (models.transformer_classifier, (7,), {**ATTENTION, "attention_dropout": 0.1}, 1875),
     "transformer_classifier learned": (
         models.transformer_classifier,
@@ -122,7 +131,10 @@ def build(case: str) -> keras.Model:
 
 
 def output_shape(case: str) -> tuple[int, ...]:
-    return (*CASES[case][1], VOCABULARY) if CASES[case][0] is models.causal_transformer else (3,)
+    builder, shape, keywords, _ = CASES[case]
+    if builder is models.detector:
+        return (len(locations(shape[:2], keywords.get("strides", STRIDES))[0]), 3 + 4 + 1)
+    return (*shape, VOCABULARY) if builder is models.causal_transformer else (3,)
 
 
 def batch(case: str, size: int = BATCH) -> np.ndarray:
@@ -134,7 +146,25 @@ def batch(case: str, size: int = BATCH) -> np.ndarray:
 
 
 def logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    return keras.ops.convert_to_numpy(model(x, training=False))
+    return as_array(model(x, training=False))
+
+
+def as_array(outputs: Any) -> np.ndarray:
+    """The outputs of a model; several side by side, by their names."""
+    parts = [outputs[name] for name in sorted(outputs)] if isinstance(outputs, dict) else [outputs]
+    return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts], axis=-1)
+
+
+def targets(case: str) -> Any:
+    """Anything to learn, of the shape that the loss wants."""
+    shape = (BATCH, *output_shape(case))
+    if CASES[case][0] is models.detector:
+        return {
+            "classes": np.ones((*shape[:2], 3)),
+            "boxes": np.ones((*shape[:2], 4)),
+            "centerness": np.ones((*shape[:2], 1)),
+        }
+    return np.arange(BATCH) % 3 if output_shape(case) == (3,) else batch(case)
 
 
 @functools.cache
@@ -142,9 +172,10 @@ def trained(case: str) -> keras.Model:
     """A model that has seen three steps, so that no weight or statistic is at its start; not to be changed."""
     keras.utils.set_random_seed(0)
     model = build(case)
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    loss: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", "mse" if isinstance(model.output, dict) else loss, run_eagerly=True)
     for _ in range(3):
-        model.train_on_batch(batch(case), np.arange(BATCH) % 3 if output_shape(case) == (3,) else batch(case))
+        model.train_on_batch(batch(case), targets(case))
     return model
 
 
@@ -155,8 +186,10 @@ def case(request: pytest.FixtureRequest) -> str:
 
 def test_logits_of_any_batch_size(case: str) -> None:
     model = trained(case)
-    assert model.output_shape == (None, *output_shape(case))
-    assert model.output.dtype == "float32"
+    outputs = model.output if isinstance(model.output, dict) else {"logits": model.output}
+    shapes = [tuple(output.shape) for output in outputs.values()]
+    assert (*shapes[0][:-1], sum(shape[-1] for shape in shapes)) == (None, *output_shape(case))
+    assert {output.dtype for output in outputs.values()} == {"float32"}
     assert model.name == CASES[case][0].__name__
     whole = logits(model, batch(case))
     assert whole.shape == (BATCH, *output_shape(case))
@@ -188,7 +221,9 @@ def test_every_weight_moves_in_three_steps(case: str) -> None:
 def test_layer_names_are_unique_and_meant(case: str) -> None:
     names = [layer.name for layer in build(case).layers]
     assert len(set(names)) == len(names)
-    assert names[-1] == "logits"
+    outputs = build(case).output
+    last = set(outputs) if isinstance(outputs, dict) else {"logits"}
+    assert set(names[-len(last) :]) == last
     # a second model in the same process gets the same names: none is left to Keras's counters
     assert names == [layer.name for layer in build(case).layers]
 
@@ -214,8 +249,9 @@ def test_saved_model_round_trip(case: str, tmp_path: pathlib.Path) -> None:
 
     trained(case).export(tmp_path / "export", verbose=False)
     loaded = tf.saved_model.load(tmp_path / "export")
-    expected = trained(case).predict(batch(case), verbose=0)
-    np.testing.assert_allclose(loaded.serve(batch(case)).numpy(), expected, atol=1e-5)
+    expected = as_array(trained(case).predict(batch(case), verbose=0))
+    # Pixels of a box are larger numbers than logits.
+    np.testing.assert_allclose(as_array(loaded.serve(batch(case))), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
@@ -233,7 +269,7 @@ def test_same_logits_on_every_backend(backend: str, tmp_path: pathlib.Path) -> N
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "logits.npz") as found:
         for c in CASES:
-            np.testing.assert_allclose(found[c], logits(trained(c), batch(c)), atol=1e-4, err_msg=c)
+            np.testing.assert_allclose(found[c], logits(trained(c), batch(c)), atol=1e-4, rtol=1e-5, err_msg=c)
 
 
 def _main(weights: str, out: str) -> None:
