@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kerasdl import blocks, data, diagnostics, export, layers, models, training, tuning
+    from kerasdl.detection_task import ObjectDetection
     from kerasdl.errors import InputError
     from kerasdl.forecasting_task import Forecasting
     from kerasdl.image_task import ImageClassification
@@ -27,6 +28,7 @@ __all__ = [
     "ImageClassification",
     "InputError",
     "LanguageModelling",
+    "ObjectDetection",
     "Result",
     "SeriesClassification",
     "TextClassification",
@@ -48,6 +50,7 @@ _MODULE_OF = {
     "ImageClassification": "kerasdl.image_task",
     "InputError": "kerasdl.errors",
     "LanguageModelling": "kerasdl.language_task",
+    "ObjectDetection": "kerasdl.detection_task",
     "Result": "kerasdl.result",
     "SeriesClassification": "kerasdl.series_task",
     "TextClassification": "kerasdl.text_task",

@@ -51,12 +51,12 @@ def match(
     found = Matches(np.full((images, count, levels), -1), np.repeat((labels < 0)[..., None], levels, axis=-1))
     if not images or not count or not targets.shape[1]:
         return found
-    overlaps = _overlaps(targets, boxes, labels)
+    shares = overlaps(targets, boxes, labels)
     crowd = targets[..., 5] != 0
     free = np.repeat(~crowd[:, None], levels, axis=1)
     everyone, last = np.arange(images), targets.shape[1] - 1
     for place in np.argsort(-np.where(labels >= 0, scores, -np.inf), axis=1, kind="stable").T:
-        overlap = overlaps[everyone, place][:, None]
+        overlap = shares[everyone, place][:, None]
         # A score of 1 would else miss by rounding.
         enough = overlap >= np.minimum(thresholds, 1 - 1e-10)[:, None]
         left = np.where(enough & free, overlap, -1.0)
@@ -112,8 +112,17 @@ def _precision(scores: np.ndarray, right: np.ndarray, ignored: np.ndarray, total
     return np.array([padded[place, level].mean() for level, place in enumerate(places)])
 
 
-def _overlaps(targets: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Intersection over union of detections and boxes of one class, over the detection with a crowd; else 0."""
+def overlaps(targets: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the intersection over union of detections and boxes of one class, over the detection with a crowd; else 0.
+
+    Args:
+        targets: As for :func:`match`, also the next two.
+        boxes: Detections.
+        labels: Of the detections.
+
+    Returns:
+        (images, detections, max_boxes).
+    """
     real, boxes = targets[:, None, :, :4].astype(np.float64), boxes[:, :, None].astype(np.float64)
     low, high = np.maximum(real[..., :2], boxes[..., :2]), np.minimum(real[..., 2:], boxes[..., 2:])
     common = np.prod(np.maximum(high - low, 0), axis=-1)

@@ -96,6 +96,13 @@ CHECKS: dict[str, checks.Check] = {
     "validation_fraction": checks.number(0, 1, above=True, example=0.2),
     "test_fraction": checks.number(0, 1, above=True, example=0.2),
     "quantiles": checks.quantiles,
+    "size": checks.choice("nano", "small", "base"),
+    "strides": checks.one_or_more,
+    "invalid_boxes": checks.choice("refuse", "drop"),
+    "num_detections": checks.integer(1, example=100),
+    "score_threshold": checks.number(0, 1, example=0.01),
+    "iou_threshold": checks.number(0, 1, above=True, example=0.6),
+    "soft_sigma": checks.number(0, above=True, example=0.5),
 }
 
 

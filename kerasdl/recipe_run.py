@@ -127,7 +127,8 @@ def run_recipe(
 
 def configured(arguments: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Return the configuration: every argument as resolved, and what else a run's numbers depend on."""
-    said = {"input_shape": list(dataset.input_shape), "image_size": None}  # the one says the other
+    # The one says the other; where there is no input_shape, image_size says all.
+    said = {"input_shape": list(dataset.input_shape), "image_size": None} if "input_shape" in arguments else {}
     return {
         **configuration.jsonable({name: value for name, value in arguments.items() if name != "callbacks"}),
         **{name: value for name, value in said.items() if name in arguments},

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Under the kind of its data, where each task is.
 TASKS = {
+    "detection": ("kerasdl.detection_task", "ObjectDetection"),
     "forecasting": ("kerasdl.forecasting_task", "Forecasting"),
     "images": ("kerasdl.image_task", "ImageClassification"),
     "language": ("kerasdl.language_task", "LanguageModelling"),

@@ -28,6 +28,7 @@ RECIPES = (
     "language_model",
     "forecasting",
     "sequence_classification",
+    "object_detection",
 )
 EXPORT = Annotated[str | None, Parameter(help="Folder of the exported model; by default saved_models/NAME.")]
 NO_EXPORT = Annotated[bool, Parameter(help="Train without exporting.")]

@@ -26,7 +26,10 @@ TRIED = {
     "prompt": ("documents", "losses"),
     "series": ("series", "scores"),
     "forecast": ("windows", "forecasts"),
+    "detection": ("images", "boxes and scores"),
 }
+# Detections that are worth a line.
+SHOWN_SCORE = 0.3
 
 
 def start_keras() -> None:
@@ -55,7 +58,7 @@ def free_directory(name: str) -> Path:
 
 
 def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 3) -> None:
-    """Answer image files, texts or files of series with an exported model, go on with texts, or forecast tables.
+    """Answer image files, texts or files of series with an exported model, find objects, write texts, or forecast.
 
     Args:
         model: Folder of the export, such as saved_models/digits.
@@ -78,7 +81,7 @@ def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 
             mend="Export it with kerasdl, or load this one in Python.",
         )
     kind = description.get("inputs", "images")
-    wanted = {"images": "an image file", "series": "a file of series", "forecast": "a .csv or .tsv file"}
+    wanted = {"images": "an image file", "detection": "an image file", "series": "a file of series", "forecast": "a .csv or .tsv file"}
     for path in (raw, *more) if kind in wanted else ():
         if not Path(path).is_file():
             expected = wanted[kind]
@@ -93,6 +96,10 @@ def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 
     if kind == "forecast":
         for each in (raw, *more):
             print("\n".join(forecast_lines(exported.predict(each), description["layout"]["columns"]["target"])))
+        return
+    if kind == "detection":
+        for each in (raw, *more):
+            print("\n".join([f"{each}:", *detection_lines(exported.predict(each))]))
         return
     if not exported.class_names or (kind == "images" and not exported.takes_files):
         raise InputError(
@@ -147,6 +154,17 @@ def forecast_lines(outputs: Mapping[str, Any], targets: Sequence[str]) -> list[s
             rows.append([name] * named + [time] + [f"{number:.6g}" for number in numbers])
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def detection_lines(outputs: Mapping[str, Any]) -> list[str]:
+    """Return a line for each object that was found in an image with some certainty, the surest first."""
+    rows = zip(outputs["label"][0], outputs["scores"][0], outputs["boxes"][0], strict=True)
+    lines = [
+        f"  {label} {score:.4f} at left {box[0]:.1f}, top {box[1]:.1f}, right {box[2]:.1f}, bottom {box[3]:.1f}"
+        for label, score, box in rows
+        if score >= SHOWN_SCORE
+    ]
+    return lines or [f"  nothing with a score of at least {SHOWN_SCORE}"]
 
 
 def best_classes(class_names: Sequence[str], scores: Any, top: int) -> str:

@@ -14,6 +14,7 @@ from kerasdl.diagnostics.calibration import best_temperature, calibration_error,
 from kerasdl.diagnostics.calibration_picture import reliability_picture
 from kerasdl.diagnostics.classes import diagnose_imbalance, diagnose_linear
 from kerasdl.diagnostics.curves import Finding, diagnose_classifier
+from kerasdl.diagnostics.detection import diagnose_detector
 from kerasdl.diagnostics.dynamics import diagnose_dynamics
 from kerasdl.diagnostics.forecast_picture import forecast_picture
 from kerasdl.diagnostics.forecasts import diagnose_forecaster
@@ -48,6 +49,7 @@ __all__ = [
     "calibration_error",
     "diagnose_calibration",
     "diagnose_classifier",
+    "diagnose_detector",
     "diagnose_dynamics",
     "diagnose_forecaster",
     "diagnose_imbalance",

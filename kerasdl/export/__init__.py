@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kerasdl.export.exporting import Predictor, export
     from kerasdl.export.forecaster import Forecaster
     from kerasdl.export.image_classifier import ImageClassifier
+    from kerasdl.export.object_detector import ObjectDetector
     from kerasdl.export.parity import ParityError, Trial
     from kerasdl.export.series_classifier import SeriesClassifier
     from kerasdl.export.text_classifier import TextClassifier
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "Forecaster": "forecaster",
     "ImageClassifier": "image_classifier",
+    "ObjectDetector": "object_detector",
     "ParityError": "parity",
     "Predictor": "exporting",
     "SeriesClassifier": "series_classifier",
@@ -34,6 +36,7 @@ __all__ = [
     "Exported",
     "Forecaster",
     "ImageClassifier",
+    "ObjectDetector",
     "ParityError",
     "Predictor",
     "SeriesClassifier",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Of each kind of task the metric that a user asks for first, in the order in which they are looked for.
-FIRST = ("accuracy", "subset_accuracy", "mase", "bits_per_byte")
+FIRST = ("accuracy", "subset_accuracy", "mase", "bits_per_byte", "map")
 
 
 def accuracy_line(description: Mapping[str, Any]) -> str:

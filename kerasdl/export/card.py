@@ -19,6 +19,7 @@ TASKS = {
     "prompt": "Language modelling",
     "series": "Classification of series",
     "forecast": "Forecasting",
+    "detection": "Object detection",
 }
 # How a run is watched and kept, which says nothing about the model.
 _WITHOUT_EFFECT = ("data", "directory", "resume", "checkpoint_every", "verbose", "versions", "hardware")

@@ -15,9 +15,10 @@ _EXAMPLES = {
     "prompt": '"The "',
     "series": "series",
     "forecast": '"table.csv"',
+    "detection": '"photo.png"',
 }
 # What matters most comes first.
-_ORDER = ("prompt", *DEFAULTS, "values", "known", "time", "label", "scores", "forecast", "lower", "upper", "quantiles")
+_ORDER = ("prompt", *DEFAULTS, "values", "known", "time", "boxes", "label", "scores", "count", "forecast", "lower", "upper", "quantiles")
 MEANINGS: dict[str, str] = {
     "image_bytes": "whole PNG, JPEG, GIF or BMP files, of any size",
     "text": "texts in UTF-8, of any length, also empty",
@@ -64,9 +65,11 @@ def _shape(shape: list[int | None]) -> str:
 
 
 def _input(name: str, facts: Mapping[str, Any], kind: str) -> str:
-    if kind == "images" and name == "image":
+    if kind in ("images", "detection") and name == "image":
         height, width, channels = facts["input_shape"]
         colours = {1: "grey", 3: "red, green, blue"}.get(channels, f"{channels} channels")
+        if kind == "detection":
+            return f"pixels from 0 to 255, {colours}; any size, letterboxed to {height} x {width} inside"
         return f"pixels from 0 to 255, {colours}; any size, brought to {height} x {width} inside"
     if kind == "series" and name == "series":
         short = ", shorter ones padded by NaN on the right" if facts["input_shape"][0] is None else ""
@@ -111,6 +114,13 @@ def _output(name: str, facts: Mapping[str, Any], kind: str) -> str:
             "lower": f"the quantile at {levels[0]:g}",
             "upper": f"the quantile at {levels[-1]:g}",
         }.get(name, "")
+    if kind == "detection":
+        return {
+            "boxes": "left, top, right, bottom in the pixels of the image that was given, the best first; -1 for padding",
+            "scores": "of each box, in [0, 1]; -1 for padding",
+            "label": "the class of each box; empty for padding",
+            "count": "how many boxes there are before padding",
+        }.get(name, "")
     several = facts.get("multi_label")
     return {
         "scores": "of each class by itself, in [0, 1]" if several else "of each class, together 1",
@@ -126,7 +136,7 @@ def usage(facts: Mapping[str, Any], kind: str, name: str) -> str:
     raw = _EXAMPLES.get(kind, "raw")
     if kind == "images" and "encoded" not in facts.get("signatures", {"encoded": None}):
         raw = "pixels"
-    answer = {"forecast": '["forecast"]', "prompt": '["text"]'}.get(kind, '["label"]')
+    answer = {"forecast": '["forecast"]', "prompt": '["text"]', "detection": '["boxes"]'}.get(kind, '["label"]')
     arrays = {"pixels": "uint8 (height, width, channels)", "series": "numbers (time steps, channels)"}
     note = f"  # {raw}: an array of {arrays[raw]}" if raw in arrays else ""
     text = [
@@ -157,7 +167,7 @@ def requests(facts: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
     "<...>" in a body stands for what is filled in. https://www.tensorflow.org/tfx/serving/api_rest
     """
     signatures = facts.get("signatures", {})
-    if kind == "images":
+    if kind in ("images", "detection"):
         channels = facts["input_shape"][2]
         found: list[dict[str, Any]] = [{"instances": [{"image": [[[0] * channels, [255] * channels]] * 2}]}]
         if "encoded" in signatures:

@@ -27,6 +27,7 @@ class Trial:
         undecided: Of an output that is no number, which values may be others: those that the numbers do not decide
             within the tolerance.
         unit: What numbers are measured in: they may differ by the tolerance times this.
+        settle: What brings an answer into the form of `expected`, where its order is not decided; None where it is.
     """
 
     signature: str
@@ -34,6 +35,7 @@ class Trial:
     expected: Outputs
     undecided: dict[str, np.ndarray]
     unit: float = 1.0
+    settle: Callable[[Outputs], Outputs] | None = None
 
 
 class ParityError(RuntimeError):
@@ -88,6 +90,8 @@ def prove(
         size = len(next(iter(trial.expected.values())))
         where = f"{trial.signature}, batch of {size}"
         first, second = (answer(trial) for _ in range(2))
+        if trial.settle is not None:
+            first, second = trial.settle(first), trial.settle(second)
         for name, expected in trial.expected.items():
             if expected.dtype.kind == "f":
                 difference = float(np.abs(first[name] - expected).max()) / trial.unit

@@ -74,7 +74,10 @@ class Signature:
         found = {}
         for key, output in zip(self._outputs, self._call(*tensors), strict=True):
             value = output.numpy()
-            found[key] = np.array([text.decode() for text in value], object) if value.dtype == object else value
+            if value.dtype == object:
+                texts = np.array([text.decode() for text in value.ravel()], object)
+                value = texts.reshape(value.shape)
+            found[key] = value
         return found
 
     def _refusal(self, received: str, mend: str) -> InputError:

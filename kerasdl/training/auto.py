@@ -22,6 +22,7 @@ def resolve_auto(
     *,
     loss: Any,
     encode_targets: Encode | None = None,
+    encode_last: bool = False,
     augment: Augment | None = None,
     build_for_rate: Callable[..., keras.Model] | None = None,
 ) -> dict[str, Any]:
@@ -34,13 +35,20 @@ def resolve_auto(
         arguments: A recipe's resolved arguments.
         build: Makes the model; called as `build(precision=...)`.
         examples: The training split.
-        loss: As for :func:`kerasdl.training.fit`, as are the next two.
+        loss: As for :func:`kerasdl.training.fit`, as are the next three.
         encode_targets: What turns stored targets into those that `loss` compares.
+        encode_last: Whether that comes after `augment`.
         augment: What changes a training batch at random.
         build_for_rate: Makes the model that the learning rate is for, where that is not the one of `build`.
     """
     chosen = {name: arguments[name] for name in (*HARDWARE, "learning_rate")}
-    data = {"loss": loss, "encode_targets": encode_targets, "augment": augment, "batch_size": arguments["batch_size"]}
+    data = {
+        "loss": loss,
+        "encode_targets": encode_targets,
+        "encode_last": encode_last,
+        "augment": augment,
+        "batch_size": arguments["batch_size"],
+    }
     if "auto" in [chosen[name] for name in HARDWARE]:
         steps = TrainingBatches(examples, batch_size=arguments["batch_size"], seed=0).steps
         choice = calibrate(

@@ -74,6 +74,7 @@ def calibrate(
     total_steps: int,
     batch_size: int = 64,
     encode_targets: Encode | None = None,
+    encode_last: bool = False,
     augment: Augment | None = None,
     optimizer: Any = "adamw",
     weight_decay: float | None = None,
@@ -102,6 +103,7 @@ def calibrate(
         total_steps: Batches of the whole run.
         batch_size: Examples a step.
         encode_targets: What turns stored targets into those that `loss` compares.
+        encode_last: Whether that comes after `augment`.
         augment: What changes a training batch at random.
         optimizer: See :func:`kerasdl.training.make_optimizer`, also for the next four; of an object, copies are used.
         weight_decay: Decoupled weight decay.
@@ -132,7 +134,14 @@ def calibrate(
     checks.integer(1, example=1000)("total_steps", total_steps)
     if steps_per_execution != "auto":
         checks.integer(1, example=MANY_STEPS)("steps_per_execution", steps_per_execution)
-    batches = TrainingBatches(examples, batch_size=batch_size, seed=0, encode_targets=encode_targets, augment=augment)
+    batches = TrainingBatches(
+        examples,
+        batch_size=batch_size,
+        seed=0,
+        encode_targets=encode_targets,
+        encode_last=encode_last,
+        augment=augment,
+    )
     first, many = _candidates(precision, jit_compile, steps_per_execution)
     if len(first) == 1 and many is None:
         return Choice(*first[0], measured=[], seconds=0.0, from_cache=False)
@@ -214,6 +223,8 @@ def _key(model: keras.Model, batches: TrainingBatches, training: dict[str, Any])
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
     return keras.saving.serialize_keras_object(value) if hasattr(value, "get_config") else value
 
 

@@ -77,6 +77,7 @@ def find_learning_rate(
     optimizer: Any = "adamw",
     batch_size: int = 64,
     encode_targets: Encode | None = None,
+    encode_last: bool = False,
     augment: Augment | None = None,
     smallest: float = 1e-7,
     largest: float = 10.0,
@@ -97,6 +98,7 @@ def find_learning_rate(
         optimizer: A name as for :func:`kerasdl.training.make_optimizer`, or a Keras optimizer, of which a copy is used.
         batch_size: Examples a step; a learning rate is found for one batch size.
         encode_targets: What turns stored targets into those that `loss` compares.
+        encode_last: Whether that comes after `augment`.
         augment: What changes a training batch at random.
         smallest: Learning rate of the first batch.
         largest: Learning rate of the last batch, unless the loss explodes before.
@@ -121,7 +123,12 @@ def find_learning_rate(
     keywords.check({"batch_size": batch_size, "weight_decay": weight_decay, "seed": seed})
     rates = [float(rate) for rate in np.geomspace(smallest, largest, steps)]
     batches = TrainingBatches(
-        examples, batch_size=batch_size, seed=seed, encode_targets=encode_targets, augment=augment
+        examples,
+        batch_size=batch_size,
+        seed=seed,
+        encode_targets=encode_targets,
+        encode_last=encode_last,
+        augment=augment,
     )
     # A second model over the same layers: compiling it leaves the first one's optimizer and metrics alone.
     trial = keras.Model(*_tensors(model), name=model.name)
