@@ -1,4 +1,4 @@
-"""What a report draws of a detector: precision-recall curves, and images with what was found in them and what missed."""
+"""What a report draws of a detector: precision-recall curves, and images with what was found and missed in them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,9 @@ def detection_figures(
     Returns:
         Figures as HTML, by their heading.
     """
-    from kerasdl.data import DetectionSplit
-
     whole: Any = dataset.validation
     indices = np.unique(np.linspace(0, len(whole) - 1, min(len(whole), LOOKED_AT)).astype(int))
-    split = DetectionSplit(*whole.batch(indices), whole.sizes[indices])
+    split = whole.taken(indices)
     found = task.detections(model, split, batch_size=batch_size)
     # Where nothing is right, at least the best guesses are seen.
     least = min(best_score(split.targets, **found), float(found["scores"].max(initial=0)))
@@ -47,7 +45,9 @@ def detection_figures(
     shown = np.unique(np.linspace(0, len(split) - 1, PICTURES).astype(int))
     return {
         "Precision and recall": [*_curves(task, split, found), *_by_class(task, split, found)],
-        f"Detections in the validation split, scores from {least:.2f}": _drawn(task, split, found, errors, shown, indices),
+        f"Detections in the validation split, scores from {least:.2f}": _drawn(
+            task, split, found, errors, shown, indices
+        ),
         "Worst images of the validation split": _drawn(task, split, found, errors, worst, indices),
     }
 

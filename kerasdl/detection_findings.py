@@ -88,15 +88,10 @@ def _found(errors: DetectionErrors, where: Any = True) -> tuple[int, int]:
 
 def _some(split: Any) -> DetectionSplit:
     """Return images from all over a split, enough to tell shares by."""
-    from kerasdl.data import DetectionSplit
-
-    indices = np.unique(np.linspace(0, len(split) - 1, min(len(split), MOST)).astype(int))
-    return DetectionSplit(*split.batch(indices), split.sizes[indices])
+    return split.taken(np.unique(np.linspace(0, len(split) - 1, min(len(split), MOST)).astype(int)))
 
 
-def _confused(
-    targets: np.ndarray, found: Found, errors: DetectionErrors, names: Sequence[str]
-) -> dict[str, int]:
+def _confused(targets: np.ndarray, found: Found, errors: DetectionErrors, names: Sequence[str]) -> dict[str, int]:
     """Return how often which class is taken for which."""
     images, places = np.nonzero(errors.confused)
     pairs: dict[str, int] = {}

@@ -12,7 +12,6 @@ from kerasdl import detection_errors, letterbox
 if TYPE_CHECKING:
     import keras
 
-    from kerasdl.data import DetectionDataset, DetectionSplit
     from kerasdl.export import Exported, ObjectDetector
 
 Found = dict[str, np.ndarray]
@@ -52,7 +51,7 @@ class ObjectDetection:
         """Height and width of the letterboxed images."""
         return self.input_shape[:2]
 
-    def examples(self, split: DetectionSplit) -> DetectionSplit:
+    def examples(self, split: Any) -> Any:
         """Return the split itself: its images are what the model takes."""
         return split
 
@@ -62,7 +61,7 @@ class ObjectDetection:
 
         return Detections(self.image_size, strides=self.strides, **self.suppression | changed)
 
-    def detections(self, model: keras.Model, split: DetectionSplit, *, batch_size: int) -> Found:
+    def detections(self, model: keras.Model, split: Any, *, batch_size: int) -> Found:
         """Return what the model finds in the images of a split, in pixels of the letterboxed images."""
         import keras
 
@@ -73,31 +72,31 @@ class ObjectDetection:
         found: Any = predict_batches(self._wrapped[1], split, batch_size=batch_size)
         return {name: np.asarray(values) for name, values in found.items()}
 
-    def in_originals(self, split: DetectionSplit, found: Found) -> tuple[np.ndarray, Found]:
+    def in_originals(self, split: Any, found: Found) -> tuple[np.ndarray, Found]:
         """Return the targets of a split and what was found, both in pixels of the original images."""
         targets = split.targets.copy()
         targets[..., :4] = letterbox.undo(targets[..., :4], split.sizes, self.image_size)
         return targets, {**found, "boxes": letterbox.undo(found["boxes"], split.sizes, self.image_size)}
 
-    def measure(self, model: keras.Model, split: DetectionSplit, *, batch_size: int) -> dict[str, float]:
+    def measure(self, model: keras.Model, split: Any, *, batch_size: int) -> dict[str, float]:
         """Return COCO's metrics of the model on a split, see :class:`kerasdl.detection_metrics.DetectionMetrics`.
 
         Sizes are those in the original images; what there is no box for is left out.
         """
         return self._metrics(split, self.detections(model, split, batch_size=batch_size))
 
-    def _metrics(self, split: DetectionSplit, found: Found) -> dict[str, float]:
+    def _metrics(self, split: Any, found: Found) -> dict[str, float]:
         from kerasdl.detection_metrics import coco_metrics
 
         targets, found = self.in_originals(split, found)
         summary = coco_metrics(targets, **found, num_classes=len(self.class_names)).summary
         return {name: value for name, value in summary.items() if np.isfinite(value)}
 
-    def goodness(self, model: keras.Model, split: DetectionSplit, *, batch_size: int) -> np.ndarray:
+    def goodness(self, model: keras.Model, split: Any, *, batch_size: int) -> np.ndarray:
         """Return how good the detections of each image are: see :func:`kerasdl.detection_errors.goodness`."""
         return detection_errors.goodness(split.targets, **self.detections(model, split, batch_size=batch_size))
 
-    def measure_export(self, exported: Exported, split: DetectionSplit) -> dict[str, float]:
+    def measure_export(self, exported: Exported, split: Any) -> dict[str, float]:
         """Return the metrics of an exported model on a split."""
         from kerasdl.measuring import predict_all
 
@@ -110,7 +109,7 @@ class ObjectDetection:
     def diagnose(
         self,
         model: keras.Model,
-        dataset: DetectionDataset,
+        dataset: Any,
         *,
         history: Mapping[str, Sequence[float]],
         config: Mapping[str, Any],
@@ -120,7 +119,7 @@ class ObjectDetection:
 
         return detection_findings(self, model, dataset, history=history, config=config)
 
-    def report(self, model: keras.Model, dataset: DetectionDataset, *, batch_size: int) -> dict[str, Any]:
+    def report(self, model: keras.Model, dataset: Any, *, batch_size: int) -> dict[str, Any]:
         """Return what the report shows: see :func:`kerasdl.detection_figures.detection_figures`."""
         from kerasdl.detection_figures import detection_figures
 

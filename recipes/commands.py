@@ -81,7 +81,12 @@ def predict(model: str, raw: str, /, *more: str, top: Annotated[int, NUMBERS] = 
             mend="Export it with kerasdl, or load this one in Python.",
         )
     kind = description.get("inputs", "images")
-    wanted = {"images": "an image file", "detection": "an image file", "series": "a file of series", "forecast": "a .csv or .tsv file"}
+    wanted = {
+        "images": "an image file",
+        "detection": "an image file",
+        "series": "a file of series",
+        "forecast": "a .csv or .tsv file",
+    }
     for path in (raw, *more) if kind in wanted else ():
         if not Path(path).is_file():
             expected = wanted[kind]

@@ -1,7 +1,7 @@
 """Object detection: uint8 images and boxes in, a detector out that says what is where, in each image's own pixels.
 
-    kerasdl train object_detection --data digit_scenes
-    kerasdl train object_detection --data voc/2007 --size small --backbone efficientnet_lite0 --weights imagenet
+kerasdl train object_detection --data digit_scenes
+kerasdl train object_detection --data voc/2007 --size small --backbone efficientnet_lite0 --weights imagenet
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def build(
 
     The keywords are those of :func:`train`.
     """
-    momentum = {} if normalization_momentum is None else {"momentum": normalization_momentum}
+    usual = kerasdl.blocks.MOMENTUM
     with kerasdl.training.precision_policy(precision):
         return kerasdl.models.detector(
             input_shape,
@@ -242,7 +242,7 @@ def build(
             dropout=dropout,
             l1=l1,
             l2=l2,
-            **momentum,
+            momentum=usual if normalization_momentum is None else normalization_momentum,
         )
 
 
@@ -256,7 +256,9 @@ def resolve(**arguments: Any) -> dict[str, Any]:
     checks.choice(*keywords.NORMALIZATIONS)("normalization", resolved["normalization"])
     kerasdl.data.make_target_augmentation(resolved["augmentation"])
     if resolved["backbone"] is not None:
-        resolved["backbone"] = None if resolved["backbone"] == "none" else backbone_table.backbone_name(resolved["backbone"])
+        resolved["backbone"] = (
+            None if resolved["backbone"] == "none" else backbone_table.backbone_name(resolved["backbone"])
+        )
     if resolved["weights"] == "none":
         resolved["weights"] = None
     if resolved["weights"] is not None and resolved["backbone"] is None:
@@ -266,9 +268,8 @@ def resolve(**arguments: Any) -> dict[str, Any]:
             expected="the backbone that they are of",
             mend='Add backbone="efficientnet_lite0", say, or leave weights out.',
         )
-    given = {**train.__kwdefaults__, **arguments}  # type: ignore[attr-defined]
-    adam = given["optimizer"] in ("adam", "adamw") if isinstance(given["optimizer"], str) else False
-    if given["learning_rate"] is None and adam and isinstance(resolved["schedule"], str):
+    adam = isinstance(resolved["optimizer"], str) and resolved["optimizer"] in ("adam", "adamw")
+    if arguments.get("learning_rate") is None and adam and isinstance(resolved["schedule"], str):
         resolved["learning_rate"] = 0.003 if resolved["weights"] is None else 0.0015
     strides = resolved["strides"]
     return resolved | {"strides": tuple(strides) if isinstance(strides, (list, tuple)) else (strides,)}

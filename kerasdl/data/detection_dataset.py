@@ -34,6 +34,10 @@ class DetectionSplit(Split):
 
     sizes: np.ndarray
 
+    def taken(self, indices: np.ndarray) -> DetectionSplit:
+        """Return the images at `indices` as a split of their own."""
+        return DetectionSplit(*self.batch(indices), sizes=self.sizes[indices])
+
     @property
     def objects(self) -> int:
         """The number of boxes."""

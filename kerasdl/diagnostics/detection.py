@@ -76,7 +76,7 @@ def boxes_unseen(unseen: int, boxes: int, config: Mapping[str, Any]) -> Finding 
     return Finding(
         "boxes_unseen",
         {"unseen_share": unseen / boxes, "unseen_boxes": unseen, "boxes": boxes},
-        "No location of the detector lies in some boxes: they are too small for its finest grid, and are never learned.",
+        "No location of the detector lies in some boxes: too small for its finest grid, they are never learned.",
         _finer(config),
     )
 

@@ -18,7 +18,21 @@ _EXAMPLES = {
     "detection": '"photo.png"',
 }
 # What matters most comes first.
-_ORDER = ("prompt", *DEFAULTS, "values", "known", "time", "boxes", "label", "scores", "count", "forecast", "lower", "upper", "quantiles")
+_ORDER = (
+    "prompt",
+    *DEFAULTS,
+    "values",
+    "known",
+    "time",
+    "boxes",
+    "label",
+    "scores",
+    "count",
+    "forecast",
+    "lower",
+    "upper",
+    "quantiles",
+)
 MEANINGS: dict[str, str] = {
     "image_bytes": "whole PNG, JPEG, GIF or BMP files, of any size",
     "text": "texts in UTF-8, of any length, also empty",
@@ -116,7 +130,7 @@ def _output(name: str, facts: Mapping[str, Any], kind: str) -> str:
         }.get(name, "")
     if kind == "detection":
         return {
-            "boxes": "left, top, right, bottom in the pixels of the image that was given, the best first; -1 for padding",
+            "boxes": "left, top, right, bottom in pixels of the image that was given, the best first; -1 for padding",
             "scores": "of each box, in [0, 1]; -1 for padding",
             "label": "the class of each box; empty for padding",
             "count": "how many boxes there are before padding",

@@ -1,7 +1,7 @@
 """What of a detector's answer is decided, so that an export can be held to it: order and suppression are not always.
 
-Two detections whose scores differ by less than rounding may change places, and where a box overlaps with a better one by
-almost the threshold, rounding says whether it stays. So detections are compared with the nearest of the other answer,
+Two detections whose scores differ by less than rounding may change places, and where a box overlaps with a better one
+by almost the threshold, rounding says whether it stays. So detections are compared with the nearest of the other answer,
 and images whose detections would be others with thresholds a little off are left out.
 """
 
@@ -56,7 +56,7 @@ def settled(expected: Outputs, undecided: np.ndarray, *, unit: float) -> Callabl
     def settle(found: Outputs) -> Outputs:
         order = np.tile(np.arange(found["scores"].shape[1]), (len(undecided), 1))
         for image in np.flatnonzero(~undecided):
-            order[image] = _order({name: values[image] for name, values in expected.items()}, found, image)
+            order[image] = _order({name: values[image] for name, values in expected.items()}, found, int(image))
         told = {}
         for name, values in found.items():
             if name != "count":

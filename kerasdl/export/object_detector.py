@@ -65,19 +65,22 @@ class ObjectDetector:
         )
 
     def _predict_pixels(self, batch: np.ndarray) -> Outputs:
-        return self._answer(batch, self._detections)
+        return self._answer(self._outputs(batch), self._detections, batch.shape[1:3])
 
     def _predict_encoded(self, batch: np.ndarray) -> Outputs:
         images = [np.asarray(self._decode(encoded, self.input_shape[2])) for encoded in batch]
         rows = [self._predict_pixels(image[None]) for image in images]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
-    def _answer(self, batch: np.ndarray, detections: keras.layers.Layer) -> Outputs:
-        size = np.array(batch.shape[1:3])
-        outputs = self.model.predict(self._letterboxed(batch), verbose=0)
+    def _outputs(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        return self.model.predict(self._letterboxed(batch), verbose=0)
+
+    def _answer(self, outputs: Any, detections: keras.layers.Layer, size: Sequence[int]) -> Outputs:
+        """Return what a user reads of the model's outputs for images of one size, height and width."""
         found = {name: np.asarray(keras.ops.convert_to_numpy(each)) for name, each in detections(outputs).items()}
         there = found["scores"] >= 0
-        boxes = letterbox.undo(found["boxes"], np.repeat(size[None], len(batch), axis=0), self.input_shape[:2])
+        sizes = np.tile(np.array(size), (len(there), 1))
+        boxes = letterbox.undo(found["boxes"], sizes, self.input_shape[:2])
         return {
             "boxes": np.where(there[..., None], boxes, -1).astype(np.float32),
             "scores": found["scores"],
@@ -114,7 +117,9 @@ class ObjectDetector:
         def detect(images: Any, places: Any) -> dict[str, Any]:
             # training=False must be said: some layers are random in a plain call.
             found = self._detections(self.model(images, training=False))
-            size, inner, offset = (tf.gather(tf.cast(places[..., n, :], tf.float32), [1, 0, 1, 0], axis=-1) for n in range(3))
+            size, inner, offset = (
+                tf.gather(tf.cast(places[..., n, :], tf.float32), [1, 0, 1, 0], axis=-1) for n in range(3)
+            )
             there = found["scores"] >= 0
             boxes = (found["boxes"] - offset[..., None, :]) / (inner / size)[..., None, :]
             boxes = tf.clip_by_value(boxes, 0.0, size[..., None, :])
@@ -166,12 +171,14 @@ class ObjectDetector:
     def _trial(self, signature: str, images: np.ndarray, tolerance: float) -> Trial:
         from kerasdl.export.detection_parity import settled, undecided_images
 
-        expected = self._answer(images, self._detections)
-        open_images = undecided_images(lambda layer: self._answer(images, layer), self._layer, expected, tolerance)
+        outputs, size = self._outputs(images), images.shape[1:3]
+        expected = self._answer(outputs, self._detections, size)
+        undecided = undecided_images(lambda layer: self._answer(outputs, layer, size), self._layer, expected, tolerance)
         given = {"image": images} if signature == PIXELS_SIGNATURE else {"image_bytes": self.encode(images)}
-        inner = letterbox.fit(np.array(images.shape[1:3]), self.input_shape[:2])[0]
-        unit = max(images.shape[1:3]) * max(1.0, float(max(images.shape[1:3]) / max(inner)))
-        settle = settled(expected, open_images, unit=unit)
+        # Boxes are computed in the model's pixels: an image that was shrunk has larger ones.
+        inner = letterbox.fit(np.array(size), self.input_shape[:2])[0]
+        unit = max(self.input_shape[:2]) * max(1.0, float(max(size) / max(inner)))
+        settle = settled(expected, undecided, unit=unit)
         return Trial(signature, given, settle(expected), {}, settle=settle)
 
     def network_facts(self) -> dict[str, Any]:
@@ -209,7 +216,11 @@ def fit_in_graph(size: Any, image_size: tuple[int, int]) -> tuple[Any, Any]:
     full_height, full_width = image_size
     height, width = (tf.cast(size[axis], tf.int64) for axis in range(2))
     upright = height * full_width > width * full_height
-    inner_height = tf.where(upright, tf.constant(full_height, tf.int64), (2 * height * full_width + width) // (2 * width))
-    inner_width = tf.where(upright, (2 * width * full_height + height) // (2 * height), tf.constant(full_width, tf.int64))
+    inner_height = tf.where(
+        upright, tf.constant(full_height, tf.int64), (2 * height * full_width + width) // (2 * width)
+    )
+    inner_width = tf.where(
+        upright, (2 * width * full_height + height) // (2 * height), tf.constant(full_width, tf.int64)
+    )
     inner = tf.cast(tf.maximum(tf.stack([inner_height, inner_width]), 1), tf.int32)
     return inner, (tf.constant([full_height, full_width]) - inner) // 2

@@ -24,12 +24,11 @@ class DetectionCurve(keras.callbacks.Callback):
         batch_size: Images at a time.
 
     Example:
-        >>> fit(model, train, validation, callbacks=[DetectionCurve(Detections((128, 128)), validation, num_classes=10)])
+        >>> curve = DetectionCurve(Detections((128, 128)), validation, num_classes=10)
+        >>> fit(model, train, validation, callbacks=[curve])
     """
 
-    def __init__(
-        self, detections: keras.layers.Layer, validation: Examples, *, num_classes: int, batch_size: int = 64
-    ):
+    def __init__(self, detections: keras.layers.Layer, validation: Examples, *, num_classes: int, batch_size: int = 64):
         super().__init__()
         self._detections = detections
         self._images, self._targets = validation.batch(
