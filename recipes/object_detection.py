@@ -37,7 +37,7 @@ def train(
     dropout: float = 0.0,
     l1: float = 0.0,
     l2: float = 0.0,
-    epochs: int = 20,
+    epochs: int = 18,
     batch_size: int = 16,
     optimizer: str | Mapping[str, Any] | keras.optimizers.Optimizer = "adamw",
     learning_rate: float | str | None = None,
