@@ -1,8 +1,8 @@
 """What of a detector's answer is decided, so that an export can be held to it: order and suppression are not always.
 
 Two detections whose scores differ by less than rounding may change places, and where a box overlaps with a better one
-by almost the threshold, rounding says whether it stays. So detections are compared with the nearest of the other answer,
-and images whose detections would be others with thresholds a little off are left out.
+by almost the threshold, rounding says whether it stays. So detections are compared with the nearest of the other
+answer, and images whose detections would be others with thresholds a little off are left out.
 """
 
 from __future__ import annotations
