@@ -17,6 +17,8 @@ import numpy as np
 Z = 1.96
 # Below this share of examples a proven gap between training and validation is not worth a remedy.
 SMALLEST_GAP = 0.03
+# Share of the validation loss that the last fifth of the epochs has to have gained for more epochs to promise much.
+SMALLEST_GAIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -199,13 +201,15 @@ def _underfitting(
 ) -> Finding | None:
     val_loss = np.asarray(history["val_loss"], dtype=float)
     _, high = wilson_interval(train_accuracy, train_count)
-    still_falling = len(val_loss) < 2 or int(np.nanargmin(val_loss)) == len(val_loss) - 1
+    # Where the learning rate falls to zero, the last epoch is nearly always the best: it must be so by enough.
+    late = max(1, len(val_loss) // 5)
+    gained = 1 - np.nanmin(val_loss[-late:]) / np.nanmin(val_loss[:-late]) if len(val_loss) > 1 else 1.0
     # The training examples themselves are the easiest there are: 95 % on them is within reach of a model that fits.
-    if high >= 0.95 or not still_falling:
+    if high >= 0.95 or not gained >= SMALLEST_GAIN:
         return None
     return Finding(
         "underfitting",
-        {"train_accuracy": train_accuracy, "upper_bound": high, "last_val_loss": float(val_loss[-1])},
+        {"train_accuracy": train_accuracy, "upper_bound": high, "gained_in_last_fifth": float(gained)},
         "The model does not fit even its training examples and was still improving: train longer, or enlarge it.",
         {"epochs": 2 * config["epochs"]},
     )
