@@ -192,6 +192,8 @@ def _overfitting(
             "weight_decay": max(0.01, 2 * (config.get("weight_decay") or 0.0)),
             "early_stopping": max(3, config["epochs"] // 5),
             **({"keep": "best"} if config.get("keep") == "last" else {}),
+            # The one change of images that leaves every class what it is.
+            **({"augmentation": "shift"} if "image_size" in config and config.get("augmentation") == "none" else {}),
         },
     )
 

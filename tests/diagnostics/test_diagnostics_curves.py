@@ -71,6 +71,9 @@ def test_remedies_have_bounds() -> None:
     strong = {**CONFIG, "dropout": 0.55, "weight_decay": None, "epochs": 100}
     finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80, config=strong)["overfitting"]
     assert finding.remedy == {"dropout": 0.6, "weight_decay": 0.01, "early_stopping": 20}
+    images = {**strong, "image_size": None, "augmentation": "none"}
+    finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80, config=images)["overfitting"]
+    assert finding.remedy["augmentation"] == "shift"
 
 
 def test_underfitting() -> None:
