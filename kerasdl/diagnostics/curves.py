@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from kerasdl.diagnostics import remedies
+
 # Two-sided 95 %.
 Z = 1.96
 # Below this share of examples a proven gap between training and validation is not worth a remedy.
@@ -190,10 +192,7 @@ def _overfitting(
         {
             "dropout": round(min(0.6, dropout + 0.2), 2),
             "weight_decay": max(0.01, 2 * (config.get("weight_decay") or 0.0)),
-            "early_stopping": max(3, config["epochs"] // 5),
-            **({"keep": "best"} if config.get("keep") == "last" else {}),
-            # The one change of images that leaves every class what it is.
-            **({"augmentation": "shift"} if "image_size" in config and config.get("augmentation") == "none" else {}),
+            **remedies.best_epoch(config),
         },
     )
 
@@ -239,8 +238,6 @@ def plateau(
     half = Z * math.sqrt(float((left**2).sum()) / max(1, len(late) - 2) / float((epochs**2).sum()))
     if (half - slope) * len(late) > 0.05 * late.mean():
         return None
-    from kerasdl.diagnostics import remedies
-
     return Finding(
         "plateau",
         {"first_loss": float(loss[0]), "loss_half_way": float(late[0]), "last_loss": float(loss[-1])},

@@ -18,6 +18,16 @@ def faster(config: Mapping[str, Any], factor: float) -> dict[str, Any]:
     return {"learning_rate": float(f"{rate * factor:.3g}")}
 
 
+def best_epoch(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ends with the best epoch's weights: kept, or stopped at where the learning rate stays high.
+
+    A schedule that ends near zero makes most of its progress at its end, which must not be cut off.
+    """
+    if config.get("schedule") in ("constant", "plateau"):
+        return {"early_stopping": max(3, (config.get("epochs") or 0) // 5)}
+    return {"keep": "best"} if config.get("keep") == "last" else {}
+
+
 def has(config: Mapping[str, Any], name: str) -> bool:
     """Return whether the architecture has that option: those of others are None."""
     return config.get(name) is not None
