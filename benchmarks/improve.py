@@ -4,8 +4,8 @@
     python benchmarks/improve.py --data fashion_mnist   3,000 of its images, on which no rule was set
 
 Everything is decided on the validation split, wrong labels and all; the test split has true labels, and the mean of its
-classes' accuracies is shown, and the mean log loss. A start that is not better afterwards in the mean over seeds ends with exit status 1.
-Twenty minutes on two cores.
+classes' accuracies is shown, and the mean log loss. A start that is not better afterwards in the mean over seeds ends
+with exit status 1. Twenty minutes on two cores.
 """
 
 from __future__ import annotations
