@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", "softsign")
+# Layers that a plain network can be trained with; more need residual connections (He et al., arXiv:1512.03385).
+DEEPEST = 8
 # What makes a model larger, whatever its architecture calls it.
 SIZES = ("units", "filters", "hidden_dim")
 
@@ -40,6 +42,9 @@ def unsaturated(config: Mapping[str, Any]) -> dict[str, Any]:
         remedy["activation"] = "relu"
     if config.get("normalization") == "none":
         remedy["normalization"] = "batch"
+    units = config.get("units")
+    if isinstance(units, (list, tuple)) and len(units) > DEEPEST:
+        remedy["units"] = list(units[:DEEPEST])
     if remedy:
         return remedy
     if config.get("architecture") == "rnn":  # of forecasting
@@ -47,7 +52,6 @@ def unsaturated(config: Mapping[str, Any]) -> dict[str, Any]:
     layers = config.get("num_layers")
     if isinstance(layers, int) and layers > 1:
         return {"num_layers": layers // 2}
-    units = config.get("units")
     if isinstance(units, (list, tuple)) and len(units) > 1:
         return {"units": list(units[: len(units) // 2])}
     return faster(config, 3)
