@@ -143,16 +143,11 @@ class Search:
         return int(np.random.SeedSequence([self._seed, trial, repeat]).generate_state(1)[0])
 
     def _is_over_budget(self) -> bool:
-        return self.elapsed + self._seconds_to_finish() >= self._budget_seconds
-
-    def _seconds_to_finish(self) -> float:
-        """Return what is set aside for training the best trial to its end, where that is a paused one."""
-        known = [row for row in self.rows if row["status"] in ("finished", "paused", "running")]
-        best = next(iter(ranked([row for row in known if row["score"] is not None], self._direction)), None)
-        if self._brought or best is None or best["status"] != "paused":
-            return 0.0
-        epochs = best["keywords"].get("epochs") or self._default_epochs or 0
-        return best["seconds"] / max(best["epochs"], 1) * max(epochs - best["epochs"], 0)
+        # The way of the best trial to its end is set aside.
+        aside = (
+            0.0 if self._brought else search_rows.seconds_to_finish(self.rows, self._direction, self._default_epochs)
+        )
+        return self.elapsed + aside >= self._budget_seconds
 
     # What happens to a trial.
 

@@ -202,6 +202,8 @@ def _underfitting(
 ) -> Finding | None:
     val_loss = np.asarray(history["val_loss"], dtype=float)
     _, high = wilson_interval(train_accuracy, train_count)
+    if not np.isfinite(val_loss).all():
+        return None
     # Where the learning rate falls to zero, the last epoch is nearly always the best: it must be so by enough.
     late = max(1, len(val_loss) // 5)
     gained = 1 - np.nanmin(val_loss[-late:]) / np.nanmin(val_loss[:-late]) if len(val_loss) > 1 else 1.0
