@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerasdl.spread import spread
+
 if TYPE_CHECKING:
     import keras
 
@@ -218,7 +220,7 @@ def diagnose(
     # As many training examples as validation ones: a sample is enough, and measuring costs as much for both.
     # Spread over all of them: a folder's lie class by class.
     count = min(len(train), max(len(validation), 256))
-    sample = Split(*train.batch(np.linspace(0, len(train) - 1, count).astype(int)))
+    sample = Split(*train.batch(spread(len(train), count)))
     scores = scored(validation)
     right = [answers_right(sample.targets, scored(sample)), answers_right(validation.targets, scores)]
     if dataset.multi_label:

@@ -12,6 +12,7 @@ import numpy as np
 from kerasdl import result_words, run_directory
 from kerasdl import task as tasks
 from kerasdl.errors import InputError
+from kerasdl.spread import spread
 
 if TYPE_CHECKING:
     import keras
@@ -342,4 +343,4 @@ class Result:
 
 def _spread(split: Any, count: int) -> Any:
     """Return some examples from all over a split, as `predict` takes them."""
-    return split.raw(np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)))
+    return split.raw(spread(len(split), count))
