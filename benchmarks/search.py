@@ -211,6 +211,14 @@ def run_autokeras(data: Any, folder: Path, seed: int) -> None:
     """Let AutoKeras search its own space until somebody kills it."""
     import autokeras
 
+    build = autokeras.ClassificationHead.build
+
+    def with_python_integers(head: Any, hp: Any, inputs: Any = None) -> Any:
+        # It counts classes in NumPy's integers, which the layers of Keras 3.15 refuse.
+        head.shape = [int(size) for size in head.shape]
+        return build(head, hp, inputs)
+
+    autokeras.ClassificationHead.build = with_python_integers
     classifier = autokeras.ImageClassifier(
         directory=folder, max_trials=10_000, objective="val_accuracy", seed=seed, overwrite=True
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasdl import measuring
 from kerasdl.errors import InputError
+from kerasdl.spread import spread
 
 if TYPE_CHECKING:
     from kerasdl.data import Split
@@ -67,8 +68,7 @@ def _picked(result: Result, count: int) -> list[tuple[str, Any, int]]:
     from kerasdl.data import Split
 
     validation: Split = result.dataset.validation
-    indices = np.linspace(0, len(validation) - 1, min(len(validation), CANDIDATES)).astype(int)
-    split = Split(*validation.batch(np.unique(indices)))
+    split = Split(*validation.batch(spread(len(validation), CANDIDATES)))
     task: Any = result.task
     scores = task.scores(result.model, split, batch_size=result.config["batch_size"])
     said = scores.argmax(axis=-1)

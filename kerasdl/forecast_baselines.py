@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasdl.forecast_metrics import forecast_metrics
+from kerasdl.spread import spread
 
 if TYPE_CHECKING:
     from kerasdl.data.forecast_dataset import ForecastDataset
@@ -63,7 +64,7 @@ def fit_linear(train: Windows) -> Callable[[Windows], np.ndarray]:
     """
     from sklearn.linear_model import Ridge
 
-    some = train.taken(np.unique(np.linspace(0, len(train) - 1, min(len(train), MOST_WINDOWS)).astype(int)))
+    some = train.taken(spread(len(train), MOST_WINDOWS))
     features, wanted = _linear_features(some), _linear_targets(some)
     models = []
     for target in range(train.layout.num_targets):

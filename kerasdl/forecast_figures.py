@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerasdl.spread import spread
+
 if TYPE_CHECKING:
     import keras
 
@@ -28,9 +30,9 @@ def forecast_figures(task: Forecasting, model: keras.Model, dataset: Any, *, bat
         Figures as HTML, by their heading.
     """
     test, validation = dataset.test, dataset.validation
-    shown = test.taken(np.unique(np.linspace(0, len(test) - 1, PICTURES).astype(int)))
+    shown = test.taken(spread(len(test), PICTURES))
     count = min(len(validation), LOOKED_AT)
-    some = validation.taken(np.unique(np.linspace(0, len(validation) - 1, count).astype(int)))
+    some = validation.taken(spread(len(validation), count))
     quantiles = task.forecasts(model, some, batch_size=batch_size)
     errors = np.abs(some.targets - quantiles[..., task.middle]) / some.scales[some.number][:, None]
     # A window of which nothing was observed has no error.

@@ -10,6 +10,7 @@ import numpy as np
 
 from kerasdl import forecast_baselines, forecast_metrics
 from kerasdl.forecast_layout import ForecastLayout, middle_level, possible
+from kerasdl.spread import spread
 
 if TYPE_CHECKING:
     import keras
@@ -159,7 +160,7 @@ class Forecasting:
 
         size = config["batch_size"]
         train, test = dataset.train, dataset.test
-        some = train.taken(np.unique(np.linspace(0, len(train) - 1, min(len(train), SAMPLE)).astype(int)))
+        some = train.taken(spread(len(train), SAMPLE))
         skills = []
         for windows in (some, dataset.validation):
             forecast = self.forecasts(model, windows, batch_size=size)[..., self.middle]

@@ -20,6 +20,7 @@ import numpy as np
 from kerasdl import checks, configuration
 from kerasdl.diagnostics.curves import Z
 from kerasdl.errors import InputError
+from kerasdl.measuring import Classification
 from kerasdl.recipe_modules import find_recipe
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class Attempt:
             was there to compare with.
         low: Lower end of the 95 % interval of that mean.
         high: Upper end.
-        kept: Whether it became the best: when the interval is above 0.
+        surer: Of a classifier, how much likelier it makes what is right, a mean in nats, where that is more beyond
+            noise and the score is not lower.
+        kept: Whether it became the best: when the interval is above 0, or it is surer of what is right.
         reason: Why it failed, where it did.
     """
 
@@ -52,6 +55,7 @@ class Attempt:
     gain: float | None = None
     low: float | None = None
     high: float | None = None
+    surer: float | None = None
     kept: bool = False
     reason: str = ""
 
@@ -63,6 +67,8 @@ class Attempt:
         if self.gain is None:
             return f"{what}: validation score {self.score:.4f}"
         how = f"{self.gain:+.4f} (95 % interval {self.low:+.4f} to {self.high:+.4f})"
+        if self.surer is not None:
+            return f"{what}: validation score {self.score:.4f}, {how}, log loss {-self.surer:+.4f}: kept"
         return (
             f"{what}: validation score {self.score:.4f}, {how}: {'kept' if self.kept else 'not beyond noise, dropped'}"
         )
@@ -83,7 +89,8 @@ def improve(
     The recipe is trained as it is asked to; its findings come with remedies, the most serious first. Each round trains
     again with one of them and compares both models on the same validation examples. A remedy stays when the mean
     difference is above 0 by its 95 % interval; else the next is tried, until the rounds or the findings are over. The
-    interval is about these two models; another seed of the same training would differ by itself, too.
+    interval is about these two models; another seed of the same training would differ by itself, too. A classifier's
+    remedy also stays when as many answers are right and their log loss is lower beyond noise.
     With a directory, the same call goes on where it was killed.
 
     Args:
@@ -132,8 +139,11 @@ def improve(
         else:
             found = _goodness(result)
             gain, low, high = _difference(goodness, found) if best is not None else (None, None, None)
-            kept = low is None or low > 0
-            story.append(Attempt(finding, remedy, float(found.mean()), gain, low, high, kept))
+            surer = None
+            if best is not None and low is not None and gain is not None and low <= 0 <= gain:
+                surer = _surer(best, result)
+            kept = low is None or low > 0 or surer is not None
+            story.append(Attempt(finding, remedy, float(found.mean()), gain, low, high, surer, kept))
             if kept:
                 best, best_keywords, goodness = result, keywords, found
         _tell(story, folder, verbose)
@@ -207,6 +217,17 @@ def _is_new(
 
 def _goodness(result: Result) -> np.ndarray:
     return result.task.goodness(result.model, result.dataset.validation, batch_size=result.config["batch_size"])
+
+
+def _surer(before: Result, after: Result) -> float | None:
+    """Return how much likelier what is right has become, beyond noise; None if it has not, or is no classifier's."""
+    likelihoods = [
+        result.task.log_likelihood(result.model, result.dataset.validation, batch_size=result.config["batch_size"])
+        for result in (before, after)
+        if isinstance(result.task, Classification)
+    ]
+    gain, low, _ = _difference(*likelihoods) if likelihoods else (0.0, 0.0, 0.0)
+    return gain if low > 0 else None
 
 
 def _difference(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 from kerasdl.data.packing import PackedTokens
 from kerasdl.data.vocabulary import Vocabulary
 from kerasdl.language_measuring import language_baselines, language_metrics
+from kerasdl.spread import spread
 
 if TYPE_CHECKING:
     import keras
@@ -80,7 +81,7 @@ class LanguageModelling:
         import keras
 
         windows = self.examples(split)
-        inputs, targets = windows.batch(np.linspace(0, len(windows) - 1, min(len(windows), WINDOWS)).astype(int))
+        inputs, targets = windows.batch(spread(len(windows), WINDOWS))
         losses = [
             keras.ops.convert_to_numpy(
                 keras.ops.sparse_categorical_crossentropy(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerasdl.spread import spread
+
 if TYPE_CHECKING:
     import keras
 
@@ -62,13 +64,21 @@ class Classification:
 
         Where several classes may be true at once, it is minus the log loss, in nats.
         """
-        scores = self.scores(model, split, batch_size=batch_size)
         if self.multi_label:
-            likely = np.where(split.targets == 1, scores, 1 - scores)
-            return np.log(np.clip(likely, 1e-7, 1)).mean(axis=1)
+            return self.log_likelihood(model, split, batch_size=batch_size)
+        scores = self.scores(model, split, batch_size=batch_size)
         counts = np.bincount(split.targets, minlength=scores.shape[1])
         weights = len(split.targets) / (np.count_nonzero(counts) * counts[split.targets])
         return weights * (scores.argmax(axis=-1) == split.targets)
+
+    def log_likelihood(self, model: keras.Model, split: Split, *, batch_size: int) -> np.ndarray:
+        """Return the logarithm of the score of what is right, in nats, (count,); of several classes the mean."""
+        scores = self.scores(model, split, batch_size=batch_size)
+        if self.multi_label:
+            likely = np.where(split.targets == 1, scores, 1 - scores)
+        else:
+            likely = scores[np.arange(len(split)), split.targets][:, None]
+        return np.log(np.clip(likely, 1e-7, 1)).mean(axis=1)
 
     def measure_export(self, exported: Exported, split: Split) -> dict[str, float]:
         """Return the metrics of an exported model on a split."""
@@ -210,7 +220,7 @@ def diagnose(
     # As many training examples as validation ones: a sample is enough, and measuring costs as much for both.
     # Spread over all of them: a folder's lie class by class.
     count = min(len(train), max(len(validation), 256))
-    sample = Split(*train.batch(np.linspace(0, len(train) - 1, count).astype(int)))
+    sample = Split(*train.batch(spread(len(train), count)))
     scores = scored(validation)
     right = [answers_right(sample.targets, scored(sample)), answers_right(validation.targets, scores)]
     if dataset.multi_label:

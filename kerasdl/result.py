@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasdl import licences, run_directory
+from kerasdl import result_words, run_directory
 from kerasdl import task as tasks
 from kerasdl.errors import InputError
+from kerasdl.spread import spread
 
 if TYPE_CHECKING:
     import keras
@@ -121,20 +122,7 @@ class Result:
 
     def summary(self) -> str:
         """Return what a person wants to know at the end: metrics, best epoch, findings, where the files are."""
-        kept = "Epoch kept, the last" if self.config.get("keep") == "last" else "Best epoch"
-        lines = [f"{kept}: {self.best_epoch} of {len(self.history['val_loss'])}", "Test split:"]
-        width = max(map(len, self.metrics)) + 1
-        lines += [f"  {name:<{width}} {value:.4f}" for name, value in self.metrics.items()]
-        for baseline, values in self.baselines.items():
-            lines.append(f"  ({baseline}: {', '.join(f'{name} {value:.4f}' for name, value in values.items())})")
-        lines.append("Diagnosis:" if self.diagnosis else "Diagnosis: nothing found")
-        lines += [f"  {finding}" for finding in self.diagnosis]
-        if self.story:
-            kept = sum(attempt["kept"] for attempt in self.story)
-            lines.append(f"Improved: {len(self.story)} trainings, {kept - 1} remedies kept")
-        if self.directory is not None:
-            lines.append(f"Run: {self.directory} ({', '.join(run_directory.FILES)})")
-        return "\n".join(lines)
+        return result_words.summary(self)
 
     def predict(self, raw: Any) -> dict[str, np.ndarray]:
         """Predict on raw inputs with the live model.
@@ -274,21 +262,7 @@ class Result:
             self.task.predictor(self.model),
             path,
             examples=_spread(self.dataset.test, PARITY_EXAMPLES),
-            description={
-                "recipe": self.recipe,
-                "metrics": self.metrics,
-                "baselines": self.baselines,
-                "config": self.config,
-                "data_fingerprint": self.dataset.fingerprint,
-                "data": {
-                    "name": self.dataset.name,
-                    "splits": self.dataset.counts,
-                    "summary": self.dataset.describe(),
-                    "licence": licences.data_licence(self.dataset.source),
-                },
-                "weights_licence": licences.weights_licence(self.config),
-                "diagnosis": [finding.as_dict() for finding in self.diagnosis],
-            },
+            description=result_words.export_description(self),
             format=format,
             quantization=quantization,
             calibration=_spread(self.dataset.train, CALIBRATION_EXAMPLES) if quantization == "int8" else None,
@@ -369,4 +343,4 @@ class Result:
 
 def _spread(split: Any, count: int) -> Any:
     """Return some examples from all over a split, as `predict` takes them."""
-    return split.raw(np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)))
+    return split.raw(spread(len(split), count))

@@ -75,8 +75,9 @@ def search(
         worker_seconds: Silence of a worker after which its trial is given to another one, to go on from its last
             checkpoint. Workers wait for a chief that is away ten times as long.
         trial_minutes: Time after which a trial is stopped and recorded as timed out.
-        budget_minutes: Time after which the search starts no more trials and stops those that run. Then come the best
-            trial's way to its end, if Hyperband has left it halfway, and the finalists from other seeds.
+        budget_minutes: Time after which the search starts no more trials and stops those that run. The best trial's
+            way to its end, if Hyperband has left all halfway, is estimated and set aside from it. The finalists from
+            other seeds come after it.
         directory: Folder of the search; by default searches/NAME of the data.
         seed: Of the points and of all trainings.
         verbose: 0 silent, 1 a live table on a terminal and lines elsewhere, 2 always lines.

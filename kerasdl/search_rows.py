@@ -13,6 +13,7 @@ import numpy as np
 from kerasdl import configuration, search_trial
 from kerasdl.errors import InputError
 from kerasdl.tuning.spaces import Point
+from kerasdl.tuning.trial_rows import ranked
 
 TRIALS_FOLDER = "trials"
 
@@ -111,3 +112,13 @@ def last_line(path: Path) -> str:
         return ""
     lines = path.read_text("utf-8", "replace").strip().splitlines()
     return f": {lines[-1][:300]}" if lines else ""
+
+
+def seconds_to_finish(rows: Sequence[Mapping[str, Any]], direction: str, default_epochs: int | None) -> float:
+    """Return how long the best trial has to go on to its end where that is a paused one, else 0."""
+    known = [row for row in rows if row["status"] in ("finished", "paused", "running") and row["score"] is not None]
+    best = next(iter(ranked(known, direction)), None)
+    if best is None or best["status"] != "paused":
+        return 0.0
+    epochs = best["keywords"].get("epochs") or default_epochs or 0
+    return float(best["seconds"] / max(best["epochs"], 1) * max(epochs - best["epochs"], 0))

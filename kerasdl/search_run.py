@@ -143,7 +143,11 @@ class Search:
         return int(np.random.SeedSequence([self._seed, trial, repeat]).generate_state(1)[0])
 
     def _is_over_budget(self) -> bool:
-        return self.elapsed >= self._budget_seconds
+        # The way of the best trial to its end is set aside.
+        aside = (
+            0.0 if self._brought else search_rows.seconds_to_finish(self.rows, self._direction, self._default_epochs)
+        )
+        return self.elapsed + aside >= self._budget_seconds
 
     # What happens to a trial.
 

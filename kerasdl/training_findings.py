@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerasdl.spread import spread
+
 if TYPE_CHECKING:
     import keras
 
@@ -56,7 +58,7 @@ def training_findings(
 
     found: list[Any] = diagnostics.diagnose_dynamics(history=history, gradients=gradients, config=config)
     examples = task.examples(dataset.train)
-    indices = np.unique(np.linspace(0, len(examples) - 1, min(EXAMPLES, len(examples))).astype(int))
+    indices = spread(len(examples), EXAMPLES)
     inputs, _ = examples.batch(indices)
     active = diagnostics.activity(model, inputs)
     found += [units.dead_units(active, config), units.saturated_units(active, config)]

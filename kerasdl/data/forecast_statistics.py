@@ -8,6 +8,7 @@ import numpy as np
 
 from kerasdl.data.forecast_dataset import ForecastDataset
 from kerasdl.errors import InputError
+from kerasdl.spread import spread
 
 SOME = 4_000
 """Windows of the training part that are looked at where all would take long."""
@@ -68,7 +69,7 @@ def choose_start(dataset: ForecastDataset, statistics: np.ndarray, scaler: str) 
         median distance in units of the scaler, of the targets together. Keywords of the forecasting builders.
     """
     train = dataset.windows[0]
-    some = train.taken(np.unique(np.linspace(0, len(train) - 1, min(len(train), SOME)).astype(int)))
+    some = train.taken(spread(len(train), SOME))
     inputs, truth = some.batch(np.arange(len(some)))
     targets = dataset.layout.num_targets
     past = inputs["past"][..., :targets].astype(np.float64)

@@ -13,10 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from kerasdl.diagnostics import remedies
+
 # Two-sided 95 %.
 Z = 1.96
 # Below this share of examples a proven gap between training and validation is not worth a remedy.
 SMALLEST_GAP = 0.03
+# Share of the validation loss that the last fifth of the epochs has to have gained for more epochs to promise much.
+SMALLEST_GAIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -188,8 +192,7 @@ def _overfitting(
         {
             "dropout": round(min(0.6, dropout + 0.2), 2),
             "weight_decay": max(0.01, 2 * (config.get("weight_decay") or 0.0)),
-            "early_stopping": max(3, config["epochs"] // 5),
-            **({"keep": "best"} if config.get("keep") == "last" else {}),
+            **remedies.best_epoch(config),
         },
     )
 
@@ -199,13 +202,17 @@ def _underfitting(
 ) -> Finding | None:
     val_loss = np.asarray(history["val_loss"], dtype=float)
     _, high = wilson_interval(train_accuracy, train_count)
-    still_falling = len(val_loss) < 2 or int(np.nanargmin(val_loss)) == len(val_loss) - 1
+    if not np.isfinite(val_loss).all():
+        return None
+    # Where the learning rate falls to zero, the last epoch is nearly always the best: it must be so by enough.
+    late = max(1, len(val_loss) // 5)
+    gained = 1 - np.nanmin(val_loss[-late:]) / np.nanmin(val_loss[:-late]) if len(val_loss) > 1 else 1.0
     # The training examples themselves are the easiest there are: 95 % on them is within reach of a model that fits.
-    if high >= 0.95 or not still_falling:
+    if high >= 0.95 or not gained >= SMALLEST_GAIN:
         return None
     return Finding(
         "underfitting",
-        {"train_accuracy": train_accuracy, "upper_bound": high, "last_val_loss": float(val_loss[-1])},
+        {"train_accuracy": train_accuracy, "upper_bound": high, "gained_in_last_fifth": float(gained)},
         "The model does not fit even its training examples and was still improving: train longer, or enlarge it.",
         {"epochs": 2 * config["epochs"]},
     )
@@ -233,8 +240,6 @@ def plateau(
     half = Z * math.sqrt(float((left**2).sum()) / max(1, len(late) - 2) / float((epochs**2).sum()))
     if (half - slope) * len(late) > 0.05 * late.mean():
         return None
-    from kerasdl.diagnostics import remedies
-
     return Finding(
         "plateau",
         {"first_loss": float(loss[0]), "loss_half_way": float(late[0]), "last_loss": float(loss[-1])},

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasdl.diagnostics import remedies
 from kerasdl.diagnostics.curves import SMALLEST_GAP, Finding, no_better, wilson_interval
 
 FEWEST_SURE, USUAL_SURE = 20, 100
@@ -134,8 +135,7 @@ def diagnose_labels(
         "Some labels look wrong: the model is sure of another class; look at the examples listed and correct them.",
         {
             "label_smoothing": max(config.get("label_smoothing") or 0.0, 0.2 if share > 0.15 else 0.1),
-            "early_stopping": max(3, (config.get("epochs") or 0) // 5),
-            **({"keep": "best"} if config.get("keep") == "last" else {}),
+            **remedies.best_epoch(config),
         },
         {"split": "validation", "examples": listed},
     )

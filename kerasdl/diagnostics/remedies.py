@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", "softsign")
+# Layers that a plain network can be trained with; more need residual connections (He et al., arXiv:1512.03385).
+DEEPEST = 8
 # What makes a model larger, whatever its architecture calls it.
 SIZES = ("units", "filters", "hidden_dim")
 
@@ -16,6 +18,16 @@ def faster(config: Mapping[str, Any], factor: float) -> dict[str, Any]:
     if not isinstance(rate, (int, float)) or not isinstance(config.get("optimizer", ""), str):
         return {}
     return {"learning_rate": float(f"{rate * factor:.3g}")}
+
+
+def best_epoch(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ends with the best epoch's weights: kept, or stopped at where the learning rate stays high.
+
+    A schedule that ends near zero makes most of its progress at its end, which must not be cut off.
+    """
+    if config.get("schedule") in ("constant", "plateau"):
+        return {"early_stopping": max(3, (config.get("epochs") or 0) // 5)}
+    return {"keep": "best"} if config.get("keep") == "last" else {}
 
 
 def has(config: Mapping[str, Any], name: str) -> bool:
@@ -30,6 +42,9 @@ def unsaturated(config: Mapping[str, Any]) -> dict[str, Any]:
         remedy["activation"] = "relu"
     if config.get("normalization") == "none":
         remedy["normalization"] = "batch"
+    units = config.get("units")
+    if isinstance(units, (list, tuple)) and len(units) > DEEPEST:
+        remedy["units"] = list(units[:DEEPEST])
     if remedy:
         return remedy
     if config.get("architecture") == "rnn":  # of forecasting
@@ -37,7 +52,6 @@ def unsaturated(config: Mapping[str, Any]) -> dict[str, Any]:
     layers = config.get("num_layers")
     if isinstance(layers, int) and layers > 1:
         return {"num_layers": layers // 2}
-    units = config.get("units")
     if isinstance(units, (list, tuple)) and len(units) > 1:
         return {"units": list(units[: len(units) // 2])}
     return faster(config, 3)

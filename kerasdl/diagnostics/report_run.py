@@ -14,6 +14,7 @@ from kerasdl.configuration import RECORDED, describe
 from kerasdl.diagnostics.gradient_picture import gradient_picture
 from kerasdl.pages.chart import curves, figure
 from kerasdl.pages.frame import Section, code, definitions, details, paragraph, table
+from kerasdl.spread import spread
 
 RATE = "learning_rate"
 # Curves that a report draws, and layers over time.
@@ -64,7 +65,7 @@ def gradients_section(log: Mapping[str, Any]) -> Section:
         svg = gradient_picture(phases, title="Gradient by depth")
         svg = svg.replace("<svg ", '<svg class="chart wide-chart gradients" style="max-width: 48rem" ', 1)
         parts.append(figure(svg, "From the input to the output, over the course of the training."))
-    some = np.unique(np.linspace(0, len(layers) - 1, min(MOST_LAYERS, len(layers))).astype(int))
+    some = spread(len(layers), MOST_LAYERS)
     steps = [float(step) + 1 for step in log["step"]]
     ratios = np.array(log["ratio"], dtype=float)
     parts.append('<div class="pair">')

@@ -12,6 +12,7 @@ from kerasdl.diagnostics.labels import suspicious_labels
 from kerasdl.pages.chart import KINDS
 from kerasdl.pages.frame import Section, definitions, paragraph
 from kerasdl.pages.png import png_uri, thumbnail
+from kerasdl.spread import spread
 
 # Of each group.
 SAMPLES = 12
@@ -152,7 +153,7 @@ def _shown(sample: Sample) -> str:
 def _lines(series: np.ndarray, title: str) -> str:
     """Draw a series as small lines, its first four channels."""
     series = np.asarray(series, dtype=float)[:, : len(KINDS)]
-    series = series[np.unique(np.linspace(0, len(series) - 1, min(len(series), MOST_STEPS)).astype(int))]
+    series = series[spread(len(series), MOST_STEPS)]
     finite = series[np.isfinite(series)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     span = (high - low) or 1.0

@@ -56,7 +56,7 @@ def test_not_diverged() -> None:
 def test_overfitting() -> None:
     finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80)["overfitting"]
     assert finding.evidence["gap"] == pytest.approx(0.19)
-    assert finding.remedy == {"dropout": 0.4, "weight_decay": 0.1, "early_stopping": 3}
+    assert finding.remedy == {"dropout": 0.4, "weight_decay": 0.1}
 
 
 def test_overfitting_needs_a_gap_beyond_chance_that_is_worth_it() -> None:
@@ -68,16 +68,19 @@ def test_overfitting_needs_a_gap_beyond_chance_that_is_worth_it() -> None:
 
 
 def test_remedies_have_bounds() -> None:
-    strong = {**CONFIG, "dropout": 0.55, "weight_decay": None, "epochs": 100}
+    strong = {**CONFIG, "dropout": 0.55, "weight_decay": None, "epochs": 100, "schedule": "constant"}
     finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80, config=strong)["overfitting"]
     assert finding.remedy == {"dropout": 0.6, "weight_decay": 0.01, "early_stopping": 20}
+    annealed = {**strong, "schedule": "one_cycle", "keep": "last"}
+    finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80, config=annealed)["overfitting"]
+    assert finding.remedy == {"dropout": 0.6, "weight_decay": 0.01, "keep": "best"}
 
 
 def test_underfitting() -> None:
     falling = {"loss": [2.0, 1.5, 1.2], "val_loss": [2.0, 1.6, 1.3]}
     finding = diagnose(history=falling, train_accuracy=0.7, validation_accuracy=0.7)["underfitting"]
     assert finding.remedy == {"epochs": 20}
-    assert finding.evidence["last_val_loss"] == 1.3
+    assert finding.evidence["gained_in_last_fifth"] == pytest.approx(1 - 1.3 / 1.6, abs=0.1)
     # Fitted well, or no longer improving: not underfitting.
     assert "underfitting" not in diagnose(history=falling)
     assert "underfitting" not in diagnose(train_accuracy=0.7, validation_accuracy=0.7)

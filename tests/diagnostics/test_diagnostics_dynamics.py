@@ -173,7 +173,7 @@ def test_real_trainings_that_have_the_fault(fault):
 
 
 def test_a_healthy_training(digits_result: kerasdl.Result):
-    assert len(digits_result.gradients["step"]) == 2
+    assert digits_result.gradients["step"]
     assert digits_result.diagnosis == []
     loaded = kerasdl.Result.load(digits_result.directory)
     assert loaded.gradients == digits_result.gradients

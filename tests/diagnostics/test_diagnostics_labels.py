@@ -89,7 +89,7 @@ def test_remedies() -> None:
     targets, _ = with_wrong(truth, 0.3)
     finding = diagnose_labels(scores, targets, CONFIG | {"keep": "last", "epochs": 40})
     assert finding is not None
-    assert finding.remedy == {"label_smoothing": 0.2, "early_stopping": 8, "keep": "best"}
+    assert finding.remedy == {"label_smoothing": 0.2, "keep": "best"}
     image_classification.resolve(**finding.remedy)
 
 

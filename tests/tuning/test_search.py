@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import kerasdl
-from kerasdl import InputError
+from kerasdl import InputError, search_rows
 from kerasdl.search import Outcome
 from kerasdl.search_run import Search
 from kerasdl.tuning import search
@@ -218,3 +218,15 @@ def test_the_whole_split_is_there_once() -> None:
         merged = kerasdl.data.with_validation_in_training(dataset)
         assert len(merged.train) >= len(dataset.train) + len(dataset.validation)
         assert len(merged.test) == len(dataset.test)
+
+
+def test_the_way_of_the_best_trial_to_its_end_is_known() -> None:
+    paused = {"trial": 0, "status": "paused", "score": 0.8, "seconds": 20.0, "epochs": 2, "keywords": {}}
+    worse = {**paused, "trial": 1, "score": 0.7, "seconds": 2.0}
+    assert search_rows.seconds_to_finish([worse, paused], "max", 10) == 80.0
+    assert search_rows.seconds_to_finish([worse, paused], "min", 10) == 8.0
+    assert search_rows.seconds_to_finish([], "max", 10) == 0.0
+    # What is finished is an answer, whatever another may become; what runs may become one.
+    finished = {**paused, "status": "finished", "score": 0.1}
+    assert search_rows.seconds_to_finish([paused, finished], "max", 10) == 0.0
+    assert search_rows.seconds_to_finish([worse, {**paused, "status": "running"}], "max", 10) == 0.0
