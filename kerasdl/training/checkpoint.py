@@ -198,11 +198,14 @@ def restore_metrics(model: keras.Model, batch: tuple[Any, ...], arrays: Arrays) 
 
     Args:
         model: The compiled model.
-        batch: Any batch: metrics have no variables before they have seen one.
+        batch: Any batch: metrics, and the means of the losses of several outputs, have no variables before they have
+            seen one.
         arrays: What :func:`capture` returned.
     """
     inputs, targets = keras.tree.map_structure(keras.ops.convert_to_tensor, tuple(batch[:2]))
-    model.compute_metrics(inputs, targets, model(inputs, training=False))
+    outputs = model(inputs, training=False)
+    model.compute_loss(inputs, targets, outputs)
+    model.compute_metrics(inputs, targets, outputs)
     _assign("metrics", model.metrics_variables, arrays)
 
 

@@ -206,7 +206,7 @@ def test_tfds_through_the_recipe():
         )
     assert (coco.num_classes, coco.kind) == (80, "detection")
     assert trained.dataset.num_classes == 20
-    assert trained.model.output_shape["classes"] == (None, 4, 20)
+    assert trained.model.output["classes"].shape == (None, 4, 20)
     assert "map" in trained.metrics
 
 
