@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasdl.detection_errors import DetectionErrors, best_score, find_errors, goodness
+from kerasdl.spread import spread
 
 if TYPE_CHECKING:
     import keras
@@ -35,14 +36,14 @@ def detection_figures(
         Figures as HTML, by their heading.
     """
     whole: Any = dataset.validation
-    indices = np.unique(np.linspace(0, len(whole) - 1, min(len(whole), LOOKED_AT)).astype(int))
+    indices = spread(len(whole), LOOKED_AT)
     split = whole.taken(indices)
     found = task.detections(model, split, batch_size=batch_size)
     # Where nothing is right, at least the best guesses are seen.
     least = min(best_score(split.targets, **found), float(found["scores"].max(initial=0)))
     errors = find_errors(split.targets, **found, least=least)
     worst = np.argsort(goodness(split.targets, **found), kind="stable")[:PICTURES]
-    shown = np.unique(np.linspace(0, len(split) - 1, PICTURES).astype(int))
+    shown = spread(len(split), PICTURES)
     return {
         "Precision and recall": [*_curves(task, split, found), *_by_class(task, split, found)],
         f"Detections in the validation split, scores from {least:.2f}": _drawn(

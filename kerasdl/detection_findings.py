@@ -10,6 +10,7 @@ import numpy as np
 from kerasdl.detection_assignment import unseen
 from kerasdl.detection_errors import AT, DetectionErrors, best_score, find_errors
 from kerasdl.detection_matching import overlaps
+from kerasdl.spread import spread
 
 if TYPE_CHECKING:
     import keras
@@ -88,7 +89,7 @@ def _found(errors: DetectionErrors, where: Any = True) -> tuple[int, int]:
 
 def _some(split: Any) -> DetectionSplit:
     """Return images from all over a split, enough to tell shares by."""
-    return split.taken(np.unique(np.linspace(0, len(split) - 1, min(len(split), MOST)).astype(int)))
+    return split.taken(spread(len(split), MOST))
 
 
 def _confused(targets: np.ndarray, found: Found, errors: DetectionErrors, names: Sequence[str]) -> dict[str, int]:

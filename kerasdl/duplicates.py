@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasdl.signatures import Signatures, exact_keys, signer, words
+from kerasdl.spread import spread
 
 PARTS = 10
 """Random parts of the known examples, in each of which the nearest neighbour is looked for."""
@@ -83,7 +84,7 @@ class Known:
         compared, ratio = 0, 0.0
         if self._signer is not None:
             most = min(len(asked), max(1, most_pairs // len(self._inputs)))
-            chosen = np.unique(np.linspace(0, len(asked) - 1, most).astype(int))
+            chosen = spread(len(asked), most)
             compared = len(chosen)
             sign, known = self._signer
             near, ratio = _near(known, sign(asked[chosen]), most_pairs=most_pairs, most=LARGEST_RATIO[self._kind])
@@ -141,15 +142,15 @@ def _near(known: Signatures, asked: Signatures, *, most_pairs: int, most: float)
     place_of = np.full(PARTS * width, -1)
     place_of[slots] = order
 
-    sample = np.unique(np.linspace(0, count - 1, min(count, SAMPLE, max(FEWEST, most_pairs // count))).astype(int))
+    sample = spread(count, min(SAMPLE, max(FEWEST, most_pairs // count)))
     slot_of = np.empty(count, int)
     slot_of[order] = slots
     own = _nearest_in_parts(filled, [part[sample] for part in known], without=slot_of[sample])
     if not len(own):
         return [], 0.0
     # The upper distances only, which copies among the known do not touch.
-    spread = float(np.mean(np.log(own[:, -1]) - np.log(own[:, REFERENCE])))
-    dimension = SPREAD / max(spread, 1e-3)
+    widening = float(np.mean(np.log(own[:, -1]) - np.log(own[:, REFERENCE])))
+    dimension = SPREAD / max(widening, 1e-3)
     ratio = min(most, (FALSE_ALARMS / (CHANCE * len(asked[0]))) ** (1 / dimension))
 
     found = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -55,4 +56,15 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
             received=repr(value),
             expected=f"one of {', '.join(choices)}",
             mend=_near(value, choices) or "Choose one of these.",
+        )
+
+
+def check_page(what: str, path: Path) -> None:
+    """Raise :class:`InputError` unless a page can be written at `path`."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InputError(
+            what,
+            received=repr(str(path)),
+            expected="a file in a folder that exists",
+            mend=f"Try {what}=report.html.",
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from kerasdl import result_words, run_directory
 from kerasdl import task as tasks
-from kerasdl.errors import InputError
+from kerasdl.errors import InputError, check_page
 from kerasdl.spread import spread
 
 if TYPE_CHECKING:
@@ -215,10 +215,7 @@ class Result:
         from kerasdl.repeating import repeat_code
 
         path = Path(path)
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise InputError(
-                "path", received=repr(str(path)), expected="a file in a folder that exists", mend="Try report.html."
-            )
+        check_page("path", path)
         return write_report(
             path,
             title=f"{self.recipe.replace('_', ' ').capitalize()} · {self.dataset.name}",

@@ -14,7 +14,7 @@ import kerasdl
 import kerasdl.checks
 from kerasdl import configuration, run_directory
 from kerasdl.comparison import configuration_changes, metrics_beside, write_comparison
-from kerasdl.errors import InputError
+from kerasdl.errors import InputError, check_page
 from recipes.typed import NUMBERS
 
 # Characters of a text that are repeated before its answer.
@@ -220,20 +220,9 @@ def report(directory: str, /, *, output: str | None = None) -> None:
     """
     check_run(directory)
     page = Path(output or Path(directory) / "report.html")
-    check_page(page)
+    check_page("output", page)
     start_keras()
     print(kerasdl.Result.load(directory).report(page))
-
-
-def check_page(page: Path) -> None:
-    """Check that a page can be written, before anything heavy is imported."""
-    if page.is_dir() or not page.absolute().parent.is_dir():
-        raise InputError(
-            "output",
-            received=repr(str(page)),
-            expected="a file in a folder that exists",
-            mend="Try output=report.html.",
-        )
 
 
 def diagnose(directory: str, /) -> None:
@@ -296,7 +285,7 @@ def compare(one: str, other: str, /, *, output: str | None = None) -> None:
     check_run(one)
     check_run(other)
     if output is not None:
-        check_page(Path(output))
+        check_page("output", Path(output))
     (config, facts), (other_config, other_facts) = stored(one), stored(other)
     changes, metrics = configuration_changes(config, other_config), metrics_beside(facts, other_facts)
     rows = [("", one, other), *changes, *((f"test {name}", *values) for name, *values in metrics)]

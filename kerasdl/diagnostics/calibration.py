@@ -137,6 +137,8 @@ def diagnose_calibration(scores: np.ndarray, targets: np.ndarray, config: Mappin
     Reference: Guo et al., arXiv:1706.04599; Vaicenavicius et al., arXiv:1902.06977; label smoothing: Müller et al.,
     When does label smoothing help?, arXiv:1906.02629.
     """
+    from scipy.special import softmax
+
     if len(targets) < 2 * FEWEST_IN_BIN:
         return None
     right = scores.argmax(axis=1) == targets
@@ -156,7 +158,7 @@ def diagnose_calibration(scores: np.ndarray, targets: np.ndarray, config: Mappin
     if gains.mean() <= 2 * gains.std() / np.sqrt(len(gains)):
         return None
     temperature = best_temperature(logits, targets)
-    after = _softmax(logits / temperature).max(axis=1)
+    after = softmax(logits / temperature, axis=1).max(axis=1)
     return Finding(
         "miscalibrated",
         {
@@ -183,8 +185,3 @@ def _bin_count(count: int) -> int:
 def _simulated(confidences: np.ndarray) -> np.ndarray:
     """Return which answers are right in each draw of a perfectly calibrated model, bool (draws, count)."""
     return np.random.default_rng(0).random((DRAWS, len(confidences))) < confidences
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

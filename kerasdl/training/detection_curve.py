@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kerasdl.detection_matching import average_precision
+from kerasdl.spread import spread
 from kerasdl.training.batches import Examples
 
 # Images that are looked at, spread over the split: a curve needs no more, and costs little beside an epoch.
@@ -32,7 +33,7 @@ class DetectionCurve(keras.callbacks.Callback):
         super().__init__()
         self._detections = detections
         self._images, self._targets = validation.batch(
-            np.unique(np.linspace(0, len(validation) - 1, min(IMAGES, len(validation))).astype(int))
+            spread(len(validation), IMAGES)
         )
         self._num_classes, self._batch_size = num_classes, batch_size
         self._detector: keras.Model | None = None
