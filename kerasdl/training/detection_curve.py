@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 
 from kerasdl.detection_matching import average_precision
 from kerasdl.spread import spread
@@ -32,9 +31,7 @@ class DetectionCurve(keras.callbacks.Callback):
     def __init__(self, detections: keras.layers.Layer, validation: Examples, *, num_classes: int, batch_size: int = 64):
         super().__init__()
         self._detections = detections
-        self._images, self._targets = validation.batch(
-            spread(len(validation), IMAGES)
-        )
+        self._images, self._targets = validation.batch(spread(len(validation), IMAGES))
         self._num_classes, self._batch_size = num_classes, batch_size
         self._detector: keras.Model | None = None
 
