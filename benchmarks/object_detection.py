@@ -37,13 +37,14 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="digit_scenes")
+    parser.add_argument("--size", default="nano")
     parser.add_argument("--epochs", type=int, help="by default those of the recipe")
     parser.add_argument("--calls", type=int, default=100)
     parser.add_argument("--only", choices=["kerasdl", "latency", "ultralytics"])
     parser.add_argument("--seconds", type=float, default=600, help="that ultralytics trains")
     options = parser.parse_args()
     if options.only in (None, "kerasdl"):
-        train(options.data, options.epochs)
+        train(options.data, options.size, options.epochs)
     if options.only == "ultralytics":
         train_peer(options.data, options.seconds)
     if options.only in (None, "latency"):
@@ -54,16 +55,16 @@ def main() -> None:
         print(f"  ratio {whole / bare:.2f} (target below 1.5)")
 
 
-def train(data: str, epochs: int | None) -> None:
-    """Train with the recipe's defaults and print what the test split says."""
+def train(data: str, size: str, epochs: int | None) -> None:
+    """Train, all else by the recipe's defaults, and print what the test split says."""
     from recipes import object_detection
 
     keywords = {} if epochs is None else {"epochs": epochs}
     wall, cpu = time.perf_counter(), time.process_time()
-    result = object_detection.train(data, verbose=2, **keywords)
+    result = object_detection.train(data, size=size, verbose=2, **keywords)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     show(
-        f"{data}, test split, epoch {result.best_epoch} of {len(result.history['loss'])} kept",
+        f"{data}, {size}, test split, epoch {result.best_epoch} of {len(result.history['loss'])} kept",
         result.metrics,
         f"{result.model.count_params():,} parameters; data, training, measuring and diagnosis",
         wall,
@@ -89,7 +90,9 @@ def train_peer(data: str, seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = kerasdl.data.write_yolo(dataset, Path(folder) / "yolo")
         from ultralytics import YOLO
+        from ultralytics.utils import torch_utils
 
+        torch_utils.NUM_THREADS = os.cpu_count()  # it would leave one core out
         model = YOLO("yolo26n.yaml")
         wall, cpu = time.perf_counter(), time.process_time()
         model.train(
@@ -100,7 +103,6 @@ def train_peer(data: str, seconds: float) -> None:
             fliplr=0.0,
             pretrained=False,
             device="cpu",
-            workers=0,
             plots=False,
             project=folder,
         )

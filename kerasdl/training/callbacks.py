@@ -60,11 +60,10 @@ class ProgressDisplay(keras.callbacks.Callback):
         self._console = Console(highlight=False, soft_wrap=True, file=sys.stdout)
         self._live = self._console.is_terminal and not plain
         self._progress: Progress | None = None
-        self._started = self._epoch_started = 0.0
+        self._epoch_started = 0.0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Start the clock and, on a terminal, the bar."""
-        self._started = time.monotonic()
+        """Start the bar, on a terminal."""
         if self._live:
             self._progress = Progress(
                 TextColumn("{task.description}"),
@@ -96,11 +95,11 @@ class ProgressDisplay(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Print the epoch's line."""
-        now = time.monotonic()
-        done = epoch + 1
-        left = (now - self._started) / done * (self._epochs - done)
+        done, seconds = epoch + 1, time.monotonic() - self._epoch_started
+        # By this epoch alone: the first also had the compilation, and those before a resume were another process's.
+        left = seconds * (self._epochs - done)
         self._console.print(
-            f"epoch {done:>{len(str(self._epochs))}}/{self._epochs}  {now - self._epoch_started:5.1f} s  "
+            f"epoch {done:>{len(str(self._epochs))}}/{self._epochs}  {seconds:5.1f} s  "
             f"left {_clock(left)}  {_metrics_line(logs or {})}",
         )
 
@@ -116,7 +115,9 @@ class ProgressDisplay(keras.callbacks.Callback):
 
 
 def _metrics_line(logs: dict[str, Any]) -> str:
-    return "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items() if name != "learning_rate")
+    # The parts of a loss of several outputs are in the history; a line has their sum.
+    shown = {name: value for name, value in logs.items() if name in ("loss", "val_loss") or not name.endswith("_loss")}
+    return "  ".join(f"{name} {float(value):.4g}" for name, value in shown.items() if name != "learning_rate")
 
 
 def _clock(seconds: float) -> str:
