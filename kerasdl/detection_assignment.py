@@ -61,7 +61,7 @@ def assign(
     owner = np.full((count, len(centres)), -1, np.int64)
     in_crowd = np.zeros((count, len(centres)), bool)
     # What is written last stays: the smallest box.
-    image, index = np.nonzero(_real(targets))
+    image, index = np.nonzero(wanted(targets))
     order = np.argsort(-_area(targets[image, index]), kind="stable")
     image, index = image[order], index[order]
     for part, seen in _candidates(targets[image, index], image_size, strides, radius, reach):
@@ -99,7 +99,7 @@ def unseen(
     Example:
         >>> share = unseen(split.targets, (128, 128)).sum() / (split.targets[..., 4] >= 0).sum()
     """
-    found = _real(targets)
+    found = wanted(targets)
     image, index = np.nonzero(found)
     if not alone:
         owner = assign(targets, image_size, strides=strides, radius=radius, reach=reach).box
@@ -142,7 +142,8 @@ def _area(boxes: np.ndarray) -> np.ndarray:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
-def _real(targets: np.ndarray) -> np.ndarray:
+def wanted(targets: np.ndarray) -> np.ndarray:
+    """Return which boxes are to be found, bool (images, max_boxes): no padding, no crowds."""
     return (targets[..., 4] >= 0) & (targets[..., 5] == 0)
 
 

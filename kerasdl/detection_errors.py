@@ -9,6 +9,7 @@ import dataclasses
 
 import numpy as np
 
+from kerasdl.detection_assignment import wanted
 from kerasdl.detection_matching import RECALLS, THRESHOLDS, match, overlaps
 
 AT = np.array([0.5])
@@ -61,8 +62,8 @@ def best_score(targets: np.ndarray, boxes: np.ndarray, scores: np.ndarray, label
     hits = np.cumsum(right[order])
     if not len(hits) or not hits[-1]:
         return float("inf")
-    wanted = int(_wanted(targets).sum())
-    return float(scores[order][np.argmax(2 * hits / (np.arange(1, len(hits) + 1) + wanted))])
+    count = int(wanted(targets).sum())
+    return float(scores[order][np.argmax(2 * hits / (np.arange(1, len(hits) + 1) + count))])
 
 
 def find_errors(
@@ -78,10 +79,10 @@ def find_errors(
     matches = match(targets, boxes, scores, labels, thresholds=AT)
     box, counting = matches.box[..., 0], (labels >= 0) & ~matches.ignored[..., 0]
     right = counting & (box >= 0)
-    wanted = _wanted(targets)
+    there = wanted(targets)
     if targets.shape[1]:
         # Whatever the class: labels and targets of one class.
-        alike = np.where(wanted, 0, -1)
+        alike = np.where(there, 0, -1)
         one = np.concatenate([targets[..., :4], alike[..., None], targets[..., 5:]], axis=-1)
         near = overlaps(one, boxes, np.where(labels >= 0, 0, -1))
         same = near * (labels[..., None] == targets[:, None, :, 4])
@@ -91,11 +92,11 @@ def find_errors(
     duplicates = wrong & (same.max(axis=-1) >= AT[0])
     confused = wrong & ~duplicates & (near.max(axis=-1) >= AT[0])
     misplaced = wrong & ~duplicates & ~confused & (near.max(axis=-1) >= TOUCHING)
-    found = np.zeros(wanted.shape, bool)
+    found = np.zeros(there.shape, bool)
     images, places = np.nonzero(right)
     found[images, box[images, places]] = True
     background = wrong & ~duplicates & ~confused & ~misplaced
-    return DetectionErrors(least, right, duplicates, confused, misplaced, background, found, wanted)
+    return DetectionErrors(least, right, duplicates, confused, misplaced, background, found, there)
 
 
 def goodness(targets: np.ndarray, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -111,15 +112,11 @@ def goodness(targets: np.ndarray, boxes: np.ndarray, scores: np.ndarray, labels:
     hits = np.cumsum(right, axis=1)
     precision = hits / np.maximum(np.cumsum(counting, axis=1), 1)
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    wanted = _wanted(targets).sum(axis=1)
-    recall = hits / np.maximum(wanted, 1)[:, None, None]
+    count = wanted(targets).sum(axis=1)
+    recall = hits / np.maximum(count, 1)[:, None, None]
     total = np.zeros((len(targets), len(THRESHOLDS)))
     for level in RECALLS:
         # The best precision at that recall or above: precision falls and recall grows along the detections.
         total += np.where(recall >= level - 1e-12, precision, 0).max(axis=1, initial=0)
     best = np.where(labels >= 0, scores, 0).max(axis=1, initial=0)
-    return np.where(wanted > 0, total.mean(axis=1) / len(RECALLS), 1 - best)
-
-
-def _wanted(targets: np.ndarray) -> np.ndarray:
-    return (targets[..., 4] >= 0) & (targets[..., 5] == 0)
+    return np.where(count > 0, total.mean(axis=1) / len(RECALLS), 1 - best)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import keras
 
     from kerasdl.data import DetectionDataset
+    from kerasdl.detection_metrics import DetectionMetrics
     from kerasdl.detection_task import Found, ObjectDetection
 
 # Images of each group, and of the validation split that the worst are looked for in.
@@ -44,8 +45,9 @@ def detection_figures(
     errors = find_errors(split.targets, **found, least=least)
     worst = np.argsort(goodness(split.targets, **found), kind="stable")[:PICTURES]
     shown = spread(len(split), PICTURES)
+    measured = _metrics(task, split, found)
     return {
-        "Precision and recall": [*_curves(task, split, found), *_by_class(task, split, found)],
+        "Precision and recall": [*_curves(task, measured), *_by_class(task, split, measured)],
         f"Detections in the validation split, scores from {least:.2f}": _drawn(
             task, split, found, errors, shown, indices
         ),
@@ -53,18 +55,17 @@ def detection_figures(
     }
 
 
-def _metrics(task: ObjectDetection, split: Any, found: Found) -> Any:
+def _metrics(task: ObjectDetection, split: Any, found: Found) -> DetectionMetrics:
     from kerasdl.detection_metrics import coco_metrics
 
     targets, in_originals = task.in_originals(split, found)
     return coco_metrics(targets, **in_originals, num_classes=len(task.class_names))
 
 
-def _curves(task: ObjectDetection, split: Any, found: Found) -> list[str]:
-    from kerasdl.detection_metrics import RECALLS
+def _curves(task: ObjectDetection, measured: DetectionMetrics) -> list[str]:
+    from kerasdl.detection_matching import RECALLS
     from kerasdl.pages.chart import curves
 
-    measured = _metrics(task, split, found)
     at50, at75 = (_mean(precision) for precision in measured.precision)
     all_classes = curves(
         {"IoU 0.5": at50.tolist(), "IoU 0.75": at75.tolist()},
@@ -84,10 +85,9 @@ def _curves(task: ObjectDetection, split: Any, found: Found) -> list[str]:
     return [each for each in (all_classes, classes) if each]
 
 
-def _by_class(task: ObjectDetection, split: Any, found: Found) -> list[str]:
+def _by_class(task: ObjectDetection, split: Any, measured: DetectionMetrics) -> list[str]:
     from kerasdl.pages.frame import table
 
-    measured = _metrics(task, split, found)
     counts = np.bincount(split.targets[..., 4][split.targets[..., 4] >= 0].astype(int), minlength=len(task.class_names))
     rows = [
         [name, int(counts[index]), *(_said(measured.by_class[key][index]) for key in ("map", "map50", "map75"))]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasdl.detection_assignment import unseen
+from kerasdl.detection_assignment import unseen, wanted
 from kerasdl.detection_errors import AT, DetectionErrors, best_score, find_errors
 from kerasdl.detection_matching import overlaps
 from kerasdl.spread import spread
@@ -39,7 +39,7 @@ def detection_findings(
         history: Curves by name.
         config: The recipe's resolved arguments.
     """
-    from kerasdl.diagnostics import diagnose_detector
+    from kerasdl.diagnostics import diagnose_detector, diagnose_leakage, find_leaks
 
     train, validation = _some(dataset.train), _some(dataset.validation)
     answers = [task.detections(model, split, batch_size=config["batch_size"]) for split in (train, validation)]
@@ -53,8 +53,19 @@ def detection_findings(
     kinds = ("duplicates", "confused", "misplaced", "background")
     wrong = {name: int(getattr(new, name).sum()) for name in kinds}
     stored: Any = dataset.train
-    boxes = (stored.targets[..., 4] >= 0) & (stored.targets[..., 5] == 0)
-    return diagnose_detector(
+    boxes = wanted(stored.targets)
+
+    def right(name: str) -> np.ndarray:
+        split: Any = dataset.splits[name]
+        errors = find_errors(
+            split.targets, **task.detections(model, split, batch_size=config["batch_size"]), least=least
+        )
+        wrong = errors.duplicates | errors.confused | errors.misplaced | errors.background
+        return np.asarray((errors.found | ~errors.wanted).all(axis=1) & ~wrong.any(axis=1))
+
+    leaks = find_leaks({name: split.inputs for name, split in dataset.splits.items()}, kind="images")
+    leakage = diagnose_leakage(leaks, right=right, config=config)
+    found = diagnose_detector(
         history=history,
         config=config,
         unseen=int(unseen(stored.targets, task.image_size, strides=task.strides).sum()),
@@ -65,6 +76,7 @@ def detection_findings(
         believed=int(new.right.sum()) + sum(wrong.values()),
         confused=_confused(validation.targets, answers[1], new, task.class_names),
     )
+    return found if leakage is None else [leakage, *found]
 
 
 def found_by_size(targets: np.ndarray, errors: DetectionErrors) -> dict[str, tuple[int, int]]:

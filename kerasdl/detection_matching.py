@@ -10,8 +10,12 @@ import dataclasses
 
 import numpy as np
 
+from kerasdl.detection_assignment import wanted
+
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
+# Images that are matched at a time: all detections are compared with all boxes, at each threshold.
+IMAGES = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +51,17 @@ def match(
     Example:
         >>> missed = match(targets, **found).box[..., 0] < 0
     """
+    parts = [
+        _match(targets[part], boxes[part], scores[part], labels[part], thresholds)
+        for begin in range(0, max(len(labels), 1), IMAGES)
+        for part in [slice(begin, begin + IMAGES)]
+    ]
+    return Matches(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("box", "ignored")))
+
+
+def _match(
+    targets: np.ndarray, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, thresholds: np.ndarray
+) -> Matches:
     images, count, levels = *labels.shape, len(thresholds)
     found = Matches(np.full((images, count, levels), -1), np.repeat((labels < 0)[..., None], levels, axis=-1))
     if not images or not count or not targets.shape[1]:
@@ -86,10 +101,10 @@ def average_precision(
         >>> average_precision(split.targets, **found, num_classes=10)["map50"]
     """
     matches = match(targets, boxes, scores, labels)
-    wanted = (targets[..., 4] >= 0) & (targets[..., 5] == 0)
+    there = wanted(targets)
     found = []
     for index in range(num_classes):
-        total = int((wanted & (targets[..., 4] == index)).sum())
+        total = int((there & (targets[..., 4] == index)).sum())
         if total:
             mine = labels == index
             found.append(_precision(scores[mine], matches.box[mine] >= 0, matches.ignored[mine], total))

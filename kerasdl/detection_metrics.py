@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
-RECALLS = np.linspace(0, 1, 101)
 MAX_DETECTIONS = (1, 10, 100)
 
 

@@ -12,6 +12,9 @@ import numpy as np
 from kerasdl.detection_assignment import RADIUS, REACH, assign, distances_from
 from kerasdl.locations import STRIDES, locations
 
+# Images that are looked at together: all locations of each are.
+IMAGES = 1024
+
 
 def encode(
     targets: np.ndarray,
@@ -82,12 +85,15 @@ def mean_normalizers(
         radius: As for :func:`kerasdl.detection_assignment.assign`.
         reach: As for it.
     """
-    owner = assign(targets, image_size, strides=strides, radius=radius, reach=reach).box
-    image, place = np.nonzero(owner >= 0)
-    points = locations(image_size, strides)[0][place]
-    distances = distances_from(targets[image, owner[image, place]], points)
+    points, positive, central = locations(image_size, strides)[0], 0, 0.0
+    for begin in range(0, len(targets), IMAGES):
+        part = targets[begin : begin + IMAGES]
+        owner = assign(part, image_size, strides=strides, radius=radius, reach=reach).box
+        image, place = np.nonzero(owner >= 0)
+        positive += len(image)
+        central += float(centerness(distances_from(part[image, owner[image, place]], points[place])).sum())
     count = max(len(targets), 1)
-    return _floor(len(image) / count, count), _floor(float(centerness(distances).sum()) / count, count)
+    return _floor(positive / count, count), _floor(central / count, count)
 
 
 def _normalizers(positive: np.ndarray, centre: np.ndarray) -> tuple[float, float]:

@@ -26,6 +26,8 @@ class ObjectDetection:
         input_shape: Height, width and channels that all images are letterboxed to.
         strides: Of the detector.
         suppression: The other arguments of :class:`kerasdl.layers.Detections`.
+        box_format: What the numbers of a box are in arrays, see `kerasdl.data.load`.
+        invalid_boxes: What is done about boxes that cannot be.
     """
 
     kind = "detection"
@@ -38,12 +40,15 @@ class ObjectDetection:
         input_shape: Sequence[int],
         strides: Sequence[int],
         suppression: Mapping[str, Any] | None = None,
+        box_format: str | None = None,
+        invalid_boxes: str | None = None,
     ):
         self.class_names = tuple(class_names)
         height, width, channels = input_shape
         self.input_shape: tuple[int, int, int] = (height, width, channels)
         self.strides = tuple(strides)
         self.suppression = dict(suppression or {})
+        self.box_format, self.invalid_boxes = box_format, invalid_boxes
         self._wrapped: tuple[keras.Model, keras.Model] | None = None
 
     @property
@@ -138,7 +143,14 @@ class ObjectDetection:
         """Load other images with boxes, letterboxed to the model's size."""
         from kerasdl.data import load_split
 
-        return load_split(data, kind=self.kind, class_names=self.class_names, input_shape=self.input_shape)
+        return load_split(
+            data,
+            kind=self.kind,
+            class_names=self.class_names,
+            input_shape=self.input_shape,
+            box_format=self.box_format,
+            invalid_boxes=self.invalid_boxes,
+        )
 
     def load_keywords(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keywords that the run's images were loaded with."""
@@ -152,4 +164,6 @@ class ObjectDetection:
             "input_shape": list(self.input_shape),
             "strides": list(self.strides),
             "suppression": self.suppression,
+            "box_format": self.box_format,
+            "invalid_boxes": self.invalid_boxes,
         }

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasdl import checks, configuration
+from kerasdl import checks, configuration, letterbox
 from kerasdl.diagnostics.curves import Z
 from kerasdl.errors import InputError
 from kerasdl.measuring import Classification
@@ -210,9 +210,21 @@ def _is_new(
         if best is None or not set(remedy) & set(module.DATA_KEYWORDS):
             return True
         # Where other values are foretold, or other examples are judged, a better score would mean nothing.
-        return np.array_equal(module.load(**asked).validation.targets, best.dataset.validation.targets)
+        return _same_truth(module.load(**asked).validation, best.dataset.validation)
     except InputError:
         return False
+
+
+def _same_truth(one: Any, other: Any) -> bool:
+    """Return whether two splits ask for the same answers, boxes in the pixels of the original images."""
+    if not hasattr(one, "sizes") or not hasattr(other, "sizes"):
+        return np.array_equal(one.targets, other.targets)
+    boxes, others = (letterbox.undo(each.targets[..., :4], each.sizes, each.inputs.shape[1:3]) for each in (one, other))
+    return (
+        np.array_equal(one.sizes, other.sizes)
+        and np.array_equal(one.targets[..., 4:], other.targets[..., 4:])
+        and np.allclose(boxes, others, atol=0.01)
+    )
 
 
 def _goodness(result: Result) -> np.ndarray:

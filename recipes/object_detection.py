@@ -171,6 +171,8 @@ def train(
         input_shape=dataset.input_shape,
         strides=arguments["strides"],
         suppression={name: arguments[name] for name in SUPPRESSION},
+        box_format=box_format,
+        invalid_boxes=invalid_boxes,
     )
 
     def built(precision: str) -> keras.Model:

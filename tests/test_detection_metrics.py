@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 
-from kerasdl import detection_metrics
+from kerasdl import detection_matching
 from kerasdl.detection_matching import average_precision, match
 from kerasdl.detection_metrics import coco_metrics
 
@@ -64,7 +64,7 @@ def test_the_summary_is_that_of_pycocotools(monkeypatch: pytest.MonkeyPatch) -> 
     # the last class is nowhere, and counts for nothing
     assert np.isnan(ours.by_class["map"][-1])
     assert np.nanmean(ours.by_class["map50"]) == pytest.approx(ours.summary["map50"])
-    assert ours.precision.shape == (2, len(detection_metrics.RECALLS), CLASSES)
+    assert ours.precision.shape == (2, len(detection_matching.RECALLS), CLASSES)
     assert np.nanmean(ours.precision[1]) == pytest.approx(ours.summary["map75"])
     assert (np.diff(ours.precision[..., 0], axis=1) <= 0).all()
 
@@ -96,3 +96,13 @@ def test_a_box_is_found_once_and_a_crowd_counts_for_nothing() -> None:
     )
     assert found.box[0, :, 0].tolist() == [0, -1, -1, -1, -1]
     assert found.ignored[0, :, 0].tolist() == [False, False, True, True, False]
+
+
+def test_images_are_matched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets, found = scenes(3)
+    whole = match(targets, **found)
+    monkeypatch.setattr(detection_matching, "IMAGES", 7)
+    parts = match(targets, **found)
+    np.testing.assert_array_equal(parts.box, whole.box)
+    np.testing.assert_array_equal(parts.ignored, whole.ignored)
+    assert match(targets[:0], **{name: values[:0] for name, values in found.items()}).box.shape == (0, 20, 10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kerasdl import detection_targets
 from kerasdl.detection_assignment import assign, unseen
 from kerasdl.detection_targets import centerness, decode, encode, ideal_outputs, mean_normalizers
 from kerasdl.locations import grids, locations
@@ -145,9 +146,11 @@ def test_weights_are_those_of_the_mean_over_positives() -> None:
     assert centerness(np.array([[4.0, 4, 4, 4], [1, 2, 4, 2]])).tolist() == [1.0, 0.5]
 
 
-def test_with_normalizers_of_the_split_parts_add_up() -> None:
+def test_with_normalizers_of_the_split_parts_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     targets = scenes(3)
     normalizers = mean_normalizers(targets, SIZE)
+    monkeypatch.setattr(detection_targets, "IMAGES", 7)
+    assert mean_normalizers(targets, SIZE) == pytest.approx(normalizers), "looked at in parts"
     whole = encode(targets, SIZE)
     parts = [encode(targets[begin : begin + 5], SIZE, normalizers=normalizers) for begin in range(0, 20, 5)]
     for name, values in whole.items():

@@ -11,6 +11,7 @@ import pytest
 
 import kerasdl
 from kerasdl import InputError, improvement
+from kerasdl.data import DetectionSplit
 from kerasdl.diagnostics import Finding
 from recipes import image_classification
 
@@ -80,3 +81,17 @@ def test_bad_arguments_are_refused():
             kerasdl.improve(image_classification, "digits", **{**SHORT, **arguments})
     with pytest.raises(InputError, match="a recipe, such as"):
         kerasdl.improve(json, "digits")
+
+
+def test_the_same_boxes_in_larger_images_are_the_same_truth():
+    boxes = np.array([[[3.0, 5.0, 30.0, 20.0, 1.0, 0.0], [-1, -1, -1, -1, -1, 0]]], np.float32)
+    sizes = np.array([[40, 60]])
+
+    def letterboxed(side: int, targets: np.ndarray) -> DetectionSplit:
+        corners = improvement.letterbox.apply(targets[..., :4], sizes, (side, side))
+        moved = np.concatenate([corners, targets[..., 4:]], axis=-1).astype(np.float32)
+        return DetectionSplit(np.zeros((1, side, side, 3), np.uint8), moved, sizes)
+
+    assert improvement._same_truth(letterboxed(32, boxes), letterboxed(64, boxes))
+    assert not improvement._same_truth(letterboxed(32, boxes), letterboxed(64, boxes + np.float32([0, 0, 1, 0, 0, 0])))
+    assert not improvement._same_truth(letterboxed(32, boxes), letterboxed(64, boxes + np.float32([0, 0, 0, 0, 1, 0])))

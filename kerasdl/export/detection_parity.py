@@ -44,14 +44,16 @@ def undecided_images(
     return found | ((more >= 0) & (expected["scores"][:, most - 1] - more <= 2 * tolerance))
 
 
-def settled(expected: Outputs, undecided: np.ndarray, *, unit: float) -> Callable[[Outputs], Outputs]:
-    """Return what brings an answer into the order of the expected one, and undecided images to nothing.
+def settled(expected: Outputs, undecided: np.ndarray, *, least: float, unit: float) -> Callable[[Outputs], Outputs]:
+    """Return what brings an answer into the order of the expected one, and undecided images to their best score.
 
     Args:
         expected: What the live model answers.
-        undecided: Which images are left out.
+        undecided: Which images are left out but for the best score, which hangs on no order, if it is above `least`.
+        least: Surely above the threshold of scores.
         unit: Pixels that boxes are measured in.
     """
+    sure = undecided & (expected["scores"][:, 0] > least)
 
     def settle(found: Outputs) -> Outputs:
         order = np.tile(np.arange(found["scores"].shape[1]), (len(undecided), 1))
@@ -64,6 +66,7 @@ def settled(expected: Outputs, undecided: np.ndarray, *, unit: float) -> Callabl
             values = values / np.float32(unit) if name == "boxes" else values.copy()
             values[undecided] = "" if values.dtype == object else 0
             told[name] = values
+        told["scores"][sure, 0] = found["scores"][sure, 0]
         return told
 
     return settle

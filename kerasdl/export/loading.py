@@ -176,6 +176,7 @@ class ExportedSavedModel(Exported):
             channels=self.description.get("input_shape", (0, 0, 3))[2],
             on_pixels=lambda batch: self.run("serving_default", batch),
             on_encoded=lambda batch: self.run("encoded", batch),
+            any_colour=self.description["inputs"] == "detection",
         )
 
     def write(self, prompts: np.ndarray, **options: Any) -> list[str]:

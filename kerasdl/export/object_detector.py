@@ -61,7 +61,11 @@ class ObjectDetector:
             and "".
         """
         return predict_raw_images(
-            raw, channels=self.input_shape[2], on_pixels=self._predict_pixels, on_encoded=self._predict_encoded
+            raw,
+            channels=self.input_shape[2],
+            on_pixels=self._predict_pixels,
+            on_encoded=self._predict_encoded,
+            any_colour=True,
         )
 
     def _predict_pixels(self, batch: np.ndarray) -> Outputs:
@@ -178,7 +182,8 @@ class ObjectDetector:
         # Boxes are computed in the model's pixels: an image that was shrunk has larger ones.
         inner = letterbox.fit(np.array(size), self.input_shape[:2])[0]
         unit = max(self.input_shape[:2]) * max(1.0, float(max(size) / max(inner)))
-        settle = settled(expected, undecided, unit=unit)
+        least = self._detections.score_threshold + 2 * tolerance
+        settle = settled(expected, undecided, least=least, unit=unit)
         return Trial(signature, given, settle(expected), {}, settle=settle)
 
     def network_facts(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def predict_raw_images(
     channels: int,
     on_pixels: Callable[[np.ndarray], Outputs],
     on_encoded: Callable[[np.ndarray], Outputs],
+    any_colour: bool = False,
 ) -> Outputs:
     """Run a model on raw images of any kind and return one row an image.
 
@@ -36,6 +37,7 @@ def predict_raw_images(
         channels: Channels the model wants.
         on_pixels: Outputs for a uint8 batch (count, height, width, channels).
         on_encoded: Outputs for an object array of encoded images.
+        any_colour: Whether grey arrays and those with opacity become colour, as files do.
 
     Returns:
         Every output with a first axis over the images, also for a single one.
@@ -54,6 +56,8 @@ def predict_raw_images(
     items = list(raw) if isinstance(raw, (list, tuple)) else [raw]
     if not items:
         raise InputError("raw", received="no images", expected="at least one", mend="Pass an array or a path.")
+    if any_colour and channels == 3:
+        items = [item if isinstance(item, (str, Path, bytes)) else in_colour(_as_array(item)) for item in items]
     rows = [row for item in items for row in _predict_item(item, channels, on_pixels, on_encoded)]
     return rows[0] if len(rows) == 1 else {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
@@ -88,6 +92,15 @@ def _predict_item(
             ) from error
     batch = _as_batch(_as_array(item), channels)
     return [on_pixels(batch[begin : begin + BATCH_SIZE]) for begin in range(0, len(batch), BATCH_SIZE)]
+
+
+def in_colour(array: np.ndarray) -> np.ndarray:
+    """Return images of three channels, of grey ones and those with opacity; anything else as it is."""
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] not in (1, 3, 4)):
+        array = array[..., None]
+    if array.ndim in (3, 4) and array.shape[-1] == 1:
+        return np.repeat(array, 3, axis=-1)
+    return array[..., :3] if array.ndim in (3, 4) and array.shape[-1] == 4 else array
 
 
 def _read(path: Path) -> bytes:

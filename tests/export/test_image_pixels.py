@@ -10,7 +10,7 @@ import pytest
 
 from kerasdl.data import images
 from kerasdl.export import image_pixels
-from kerasdl.export.raw_images import Undecodable
+from kerasdl.export.raw_images import Undecodable, in_colour
 
 
 def test_sizes_change_as_in_training() -> None:
@@ -58,3 +58,13 @@ def test_what_is_no_image_is_told() -> None:
     for encoded in (b"", b"no image", file.getvalue()[:50]):
         with pytest.raises(Undecodable):
             image_pixels.decode(encoded, 3)
+
+
+def test_arrays_become_colour_as_files_do() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 7, 9, 4), np.uint8)
+    np.testing.assert_array_equal(in_colour(pixels), pixels[..., :3])
+    np.testing.assert_array_equal(in_colour(pixels[0]), pixels[0, ..., :3])
+    for grey in (pixels[0, ..., 0], pixels[0, ..., :1]):
+        np.testing.assert_array_equal(in_colour(grey), np.stack([pixels[0, ..., 0]] * 3, axis=-1))
+    np.testing.assert_array_equal(in_colour(pixels[..., 0]), np.repeat(pixels[..., :1], 3, axis=-1))
+    assert in_colour(pixels[..., :2]).shape == (2, 7, 9, 2), "left to be refused"

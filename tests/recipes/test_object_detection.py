@@ -6,6 +6,7 @@ trainings would cost half a minute of tracing here. What it promises is tested h
 
 from __future__ import annotations
 
+import dataclasses
 import types
 
 import keras
@@ -148,6 +149,32 @@ def test_files_and_the_command_line(result, exported, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{path}:"
     assert any(line.split()[0] in ("red", "blue") and "right" in line for line in lines[1:])
+
+
+def test_other_data_are_read_as_the_training_data_were(result):
+    images, boxes, labels = scenes(16, seed=9)
+    expected = result.evaluate((images, boxes, labels))
+    task = kerasdl.ObjectDetection(**{k: v for k, v in result.task.as_dict().items() if k != "kind"})
+    task.box_format = "xywh"
+    wide = [np.concatenate([each[:, :2], each[:, 2:] - each[:, :2]], axis=1) for each in boxes]
+    assert task.measure(result.model, task.load_split((images, wide, labels)), batch_size=8) == expected
+
+
+def test_images_of_any_colour_are_taken(result, exported):
+    image = scenes(1, seed=3)[0][0]
+    opaque = np.concatenate([image, np.full((*image.shape[:2], 1), 255, np.uint8)], axis=-1)
+    for predictor in (result, load_exported(exported)):
+        np.testing.assert_array_equal(predictor.predict(opaque)["boxes"], predictor.predict(image)["boxes"])
+        grey = predictor.predict(image[..., 0])
+        np.testing.assert_array_equal(grey["scores"], predictor.predict(np.repeat(image[..., :1], 3, axis=2))["scores"])
+
+
+def test_images_that_were_trained_on_are_found_in_the_validation_split(result):
+    dataset = result.dataset
+    leaking = dataclasses.replace(dataset, validation=dataset.train.taken(np.arange(len(dataset.validation))))
+    findings = result.task.diagnose(result.model, leaking, history=result.history, config=result.config)
+    assert findings[0].name == "leakage"
+    assert "leakage" not in [finding.name for finding in result.diagnosis]
 
 
 def test_other_formats_are_refused_by_name(result, tmp_path):
