@@ -25,6 +25,8 @@ def load_split(
     input_shape: tuple[Any, ...] = (),
     multi_label: bool = False,
     missing: str | None = None,
+    box_format: str | None = None,
+    invalid_boxes: str | None = None,
 ) -> Split:
     """Load data to measure a model on: the source's test split if it has one, else all of it.
 
@@ -37,6 +39,8 @@ def load_split(
             length, None for any, and channels that series must have.
         multi_label: Whether the model says of each class by itself whether it is there.
         missing: What is done with values that are missing inside a series.
+        box_format: What the four numbers of a box are, for arrays of images with boxes.
+        invalid_boxes: What is done about boxes that are wrong: "refuse" (as None) or "drop".
 
     Raises:
         InputError: When the data cannot be read or have labels that the model does not know.
@@ -51,7 +55,13 @@ def load_split(
     if kind == "language":
         return data.test if isinstance(data, Dataset) else load_documents(data)
     if kind == "detection":
-        return load_detection_split(data, class_names=class_names, image_size=input_shape[:2])
+        return load_detection_split(
+            data,
+            class_names=class_names,
+            image_size=input_shape[:2],
+            box_format=box_format,
+            invalid_boxes=invalid_boxes,
+        )
     noun = KINDS[kind].noun
     if isinstance(data, Dataset):
         width: int | None = data.num_classes
