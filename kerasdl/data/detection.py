@@ -126,10 +126,10 @@ def load_detection_split(
 def _joined(splits: Sequence[DetectionSplit]) -> DetectionSplit:
     if len(splits) == 1:
         return splits[0]
-    return DetectionSplit(
-        *(np.concatenate([getattr(split, name) for split in splits]) for name in ("inputs", "targets")),
-        sizes=np.concatenate([split.sizes for split in splits]),
+    inputs, targets, sizes = (
+        np.concatenate([getattr(split, name) for split in splits]) for name in ("inputs", "targets", "sizes")
     )
+    return DetectionSplit(inputs, targets, sizes)
 
 
 def _renamed(split: DetectionSplit, names: Sequence[str], class_names: Sequence[str], *, source: str) -> DetectionSplit:

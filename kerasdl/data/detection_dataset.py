@@ -168,13 +168,12 @@ def letterbox_image(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarra
     return canvas
 
 
-def check_size(what: str, image: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return the image, or refuse it when it has another size than its annotation says."""
-    if image.shape[:2] != tuple(size):
+def check_size(what: str, found: Sequence[int], said: Sequence[int]) -> None:
+    """Refuse an image whose height and width are others than its annotation says."""
+    if tuple(found) != tuple(said):
         raise InputError(
             what,
-            received=f"an image of {image.shape[1]} x {image.shape[0]} pixels (width x height)",
-            expected=f"{size[1]} x {size[0]}, as its annotation says",
+            received=f"an image of {found[1]} x {found[0]} pixels (width x height)",
+            expected=f"{said[1]} x {said[0]}, as its annotation says",
             mend="It was resized or turned after it was annotated: bring back the original, or annotate it anew.",
         )
-    return image
