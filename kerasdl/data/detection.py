@@ -34,6 +34,8 @@ def load_detection(
 ) -> DetectionDataset:
     """Load images with boxes; :func:`kerasdl.data.load` with `kind="detection"` calls this.
 
+    A split in files that lists the training images again, as of some small examples, is drawn as a missing one is.
+
     Args:
         data: "digit_scenes" or "garment_scenes"; a TFDS name ("voc/2007", "coco/2017"); a folder of COCO, Pascal VOC or
             YOLO, or the `.json` or `.yaml` file in it: see :func:`find_coco`, :func:`read_voc` and :func:`read_yolo`;
@@ -87,7 +89,14 @@ def load_detection(
     size = choose_size(sizes) if image_size is None else image_size
     most = max(part.most for part in found.parts.values())
     splits = {split: found.parts[part].split(indices, size, most) for split, (part, indices) in chosen.items()}
-    return DetectionDataset(found.name, "detection", **splits, class_names=found.class_names, source=found.source)
+    return DetectionDataset(
+        found.name,
+        "detection",
+        **splits,
+        class_names=found.class_names,
+        source=found.source,
+        dropped=sum(part.dropped for part in found.parts.values()),
+    )
 
 
 def load_detection_split(
