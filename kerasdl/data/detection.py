@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from kerasdl.data.boxes import INVALID
+from kerasdl.data.cache import ImageWriter
+from kerasdl.data.dataset import CHUNK
 from kerasdl.data.detection_dataset import DetectionDataset, DetectionSplit
 from kerasdl.data.detection_sources import array_parts, find_boxes
 from kerasdl.data.splitting import draw_rows
@@ -135,10 +137,13 @@ def load_detection_split(
 def _joined(splits: Sequence[DetectionSplit]) -> DetectionSplit:
     if len(splits) == 1:
         return splits[0]
-    inputs, targets, sizes = (
-        np.concatenate([getattr(split, name) for split in splits]) for name in ("inputs", "targets", "sizes")
-    )
-    return DetectionSplit(inputs, targets, sizes)
+    # Chunk by chunk, as images may be in memory maps because they do not fit into memory.
+    writer = ImageWriter()
+    for split in splits:
+        for start in range(0, len(split), CHUNK):
+            writer.append(split.inputs[start : start + CHUNK])
+    targets, sizes = (np.concatenate([getattr(split, name) for split in splits]) for name in ("targets", "sizes"))
+    return DetectionSplit(writer.finish(), targets, sizes)
 
 
 def _renamed(split: DetectionSplit, names: Sequence[str], class_names: Sequence[str], *, source: str) -> DetectionSplit:
