@@ -61,7 +61,8 @@ CHECKS: dict[str, checks.Check] = {
     "checkpoint_every": checks.checkpoint_every,
     "verbose": checks.integer(0, maximum=2, example=1),
     "callbacks": checks.callbacks,
-    "num_classes": checks.integer(2, mend="Leave num_classes out: the classes in the data are counted."),
+    # One class is enough for boxes; the other kinds of data refuse it when they are loaded.
+    "num_classes": checks.integer(1, mend="Leave num_classes out: the classes in the data are counted."),
     "input_shape": checks.input_shape,
     "image_size": checks.image_size,
     "normalization": checks.choice(*NORMALIZATIONS, "rms"),

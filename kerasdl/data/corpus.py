@@ -82,7 +82,8 @@ def load_documents(data: Any) -> Split:
         InputError: As `load_corpus` does, and for no text.
     """
     name, _, parts = find_documents(data, None)
-    documents = [text for text in parts.get("test", parts["train"]) if text]
+    chosen = [parts["test"]] if "test" in parts else parts.values()
+    documents = [text for part in chosen for text in part if text]
     if not documents:
         raise InputError(name, received="no text", expected="at least one byte", mend="Check where it comes from.")
     return _split(documents)

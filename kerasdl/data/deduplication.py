@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from kerasdl.data.dataset import SPLITS, Dataset, Split
+from kerasdl.data.kinds import KINDS
 from kerasdl.data.splitting import Part, materialise
 from kerasdl.duplicates import Known
 from kerasdl.errors import InputError
@@ -25,10 +26,18 @@ def deduplicate(dataset: Dataset) -> Dataset:
         dataset: Images, texts or series with their classes.
 
     Raises:
-        InputError: When a class would be left without a training example, or validation without any.
+        InputError: For a dataset of another kind, when a class would be left without a training example, or
+            validation without any.
 
     Reference: Barz and Denzler, arXiv:1902.00423.
     """
+    if dataset.kind not in KINDS:
+        raise InputError(
+            "deduplicate",
+            received=f"True for a dataset of kind {dataset.kind!r}",
+            expected=f"one of kind {', '.join(map(repr, KINDS))}",
+            mend="Leave deduplicate out.",
+        )
     for _ in range(MOST_ROUNDS):
         dropped = {}
         for place, name in enumerate(SPLITS[:2]):

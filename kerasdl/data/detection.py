@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kerasdl.data.boxes import FORMATS, INVALID
-from kerasdl.data.dataset import IN_MEMORY, SPLITS
-from kerasdl.data.detection_arrays import read_arrays
-from kerasdl.data.detection_coco import find_coco, read_coco
-from kerasdl.data.detection_dataset import Annotated, DetectionDataset, DetectionSplit
-from kerasdl.data.detection_tfds import read_tfds_boxes
-from kerasdl.data.detection_voc import find_voc, read_voc
-from kerasdl.data.detection_yolo import find_yolo, read_yolo
-from kerasdl.data.samples import SAMPLES
-from kerasdl.data.sources import safe_name
+from kerasdl.data.boxes import INVALID
+from kerasdl.data.cache import ImageWriter
+from kerasdl.data.dataset import CHUNK
+from kerasdl.data.detection_dataset import DetectionDataset, DetectionSplit
+from kerasdl.data.detection_sources import array_parts, find_boxes
 from kerasdl.data.splitting import draw_rows
-from kerasdl.data.tfds import builder_names
 from kerasdl.errors import InputError, check_choice, nearest
 
 LARGEST_DEFAULT = 320
 """Pixels of the longer side at most when the user names no size: what a small detector can train on without a GPU."""
 MULTIPLE = 32
 """Sides are a multiple of it by default: the coarsest grid of detectors."""
-EXPECTED = (
-    "a sample's or TFDS name, a folder or file of COCO (.json), Pascal VOC or YOLO (data.yaml), a mapping from split "
-    "to (file, folder), arrays (images, boxes, labels) or a mapping from split to those"
-)
-
-
-@dataclass(frozen=True)
-class _Found:
-    name: str
-    source: str
-    parts: dict[str, Annotated]
-    class_names: tuple[str, ...]
 
 
 def load_detection(
@@ -56,6 +35,8 @@ def load_detection(
     data_dir: str | Path | None = None,
 ) -> DetectionDataset:
     """Load images with boxes; :func:`kerasdl.data.load` with `kind="detection"` calls this.
+
+    A split in files that lists the training images again, as of some small examples, is drawn as a missing one is.
 
     Args:
         data: "digit_scenes" or "garment_scenes"; a TFDS name ("voc/2007", "coco/2017"); a folder of COCO, Pascal VOC or
@@ -89,7 +70,7 @@ def load_detection(
         return data
     invalid = "refuse" if invalid_boxes is None else invalid_boxes
     check_choice("invalid_boxes", invalid, INVALID)
-    found = _find(data, num_classes=num_classes, box_format=box_format, invalid=invalid, data_dir=data_dir)
+    found = find_boxes(data, num_classes=num_classes, box_format=box_format, invalid=invalid, data_dir=data_dir)
     for split, part in found.parts.items():
         if not len(part) or not len(part.image):
             raise InputError(
@@ -110,18 +91,31 @@ def load_detection(
     size = choose_size(sizes) if image_size is None else image_size
     most = max(part.most for part in found.parts.values())
     splits = {split: found.parts[part].split(indices, size, most) for split, (part, indices) in chosen.items()}
-    return DetectionDataset(found.name, "detection", **splits, class_names=found.class_names, source=found.source)
+    return DetectionDataset(
+        found.name,
+        "detection",
+        **splits,
+        class_names=found.class_names,
+        source=found.source,
+        dropped=sum(part.dropped for part in found.parts.values()),
+    )
 
 
 def load_detection_split(
-    data: Any, *, class_names: Sequence[str], image_size: tuple[int, int], invalid_boxes: str | None = None
+    data: Any,
+    *,
+    class_names: Sequence[str],
+    image_size: tuple[int, int],
+    box_format: str | None = None,
+    invalid_boxes: str | None = None,
 ) -> DetectionSplit:
     """Load images with boxes to measure a model on: the source's test split if it has one, else all of it.
 
     Args:
         data: As :func:`load_detection` takes it.
-        class_names: The model's classes.
+        class_names: The model's classes. Integers in arrays that name none of them are their indices.
         image_size: What images are letterboxed to.
+        box_format: As :func:`load_detection` takes it; what is no arrays says itself what its boxes are.
         invalid_boxes: As :func:`load_detection` takes it.
 
     Raises:
@@ -129,20 +123,40 @@ def load_detection_split(
     """
     if isinstance(data, DetectionDataset):
         part: Any = data.parts[2]
-        return _renamed(part, data.class_names, class_names)
-    found = _find(data, num_classes=None, box_format=None, invalid=invalid_boxes or "refuse", data_dir=None)
-    chosen = found.parts.get("test", found.parts["train"])
-    split = chosen.split(np.arange(len(chosen)), image_size, max(chosen.most, 1))
-    return _renamed(split, found.class_names, class_names)
+        return _renamed(part, data.class_names, class_names, source=data.source)
+    invalid = "refuse" if invalid_boxes is None else invalid_boxes
+    check_choice("invalid_boxes", invalid, INVALID)
+    form = None if array_parts(data) is None else box_format
+    found = find_boxes(data, num_classes=None, box_format=form, invalid=invalid, data_dir=None)
+    chosen = [found.parts["test"]] if "test" in found.parts else list(found.parts.values())
+    most = max(1, *(part.most for part in chosen))
+    splits = [part.split(np.arange(len(part)), image_size, most) for part in chosen]
+    return _renamed(_joined(splits), found.class_names, class_names, source=found.source)
 
 
-def _renamed(split: DetectionSplit, names: Sequence[str], class_names: Sequence[str]) -> DetectionSplit:
+def _joined(splits: Sequence[DetectionSplit]) -> DetectionSplit:
+    if len(splits) == 1:
+        return splits[0]
+    # Chunk by chunk, as images may be in memory maps because they do not fit into memory.
+    writer = ImageWriter()
+    for split in splits:
+        for start in range(0, len(split), CHUNK):
+            writer.append(split.inputs[start : start + CHUNK])
+    targets, sizes = (np.concatenate([getattr(split, name) for split in splits]) for name in ("targets", "sizes"))
+    return DetectionSplit(writer.finish(), targets, sizes)
+
+
+def _renamed(split: DetectionSplit, names: Sequence[str], class_names: Sequence[str], *, source: str) -> DetectionSplit:
     if tuple(names) == tuple(class_names):
         return split
     labels = split.targets[..., 4].astype(np.int64)
     known = {name: index for index, name in enumerate(class_names)}
-    used = np.unique(labels[labels >= 0])
-    if unknown := [names[label] for label in used if names[label] not in known]:
+    used = [names[label] for label in np.unique(labels[labels >= 0])]
+    numbered = source == "arrays" and list(names) == [str(index) for index in range(len(names))]
+    if numbered and not all(name in known for name in used):
+        # Integers had no names, so they are the places of the model's own.
+        known = {str(index): index for index in range(len(class_names))}
+    if unknown := [name for name in used if name not in known]:
         raise InputError(
             "data",
             received=f"objects of the class {unknown[0]!r}",
@@ -174,112 +188,3 @@ def _refuse_empty(rows: np.ndarray, taken: np.ndarray, split: str) -> None:
                 expected="enough images with objects for training, validation and test",
                 mend=f"Add images, or bring a {split} split of your own.",
             )
-
-
-def _find(
-    data: Any, *, num_classes: int | None, box_format: str | None, invalid: str, data_dir: str | Path | None
-) -> _Found:
-    arrays = _array_parts(data)
-    for what, value in (("box_format", box_format), ("num_classes", num_classes)):
-        if value is not None and arrays is None:
-            raise InputError(
-                what,
-                received=f"{value!r} for data that are no arrays",
-                expected="None: files and names say it themselves",
-                mend="Leave it out.",
-            )
-    if arrays is not None:
-        form = box_format or "xyxy"
-        check_choice("box_format", form, FORMATS)
-        return _Found(
-            "arrays", "arrays", *read_arrays(arrays, box_format=form, num_classes=num_classes, invalid=invalid)
-        )
-    if pairs := _file_parts(data):
-        file = Path(pairs["train"][0])
-        return _Found(safe_name(file.stem), "arrays", *read_coco(pairs, invalid=invalid))
-    if isinstance(data, Path) or (isinstance(data, str) and _is_path(data)):
-        return _find_path(Path(data), invalid)
-    if isinstance(data, str):
-        return _find_name(data, invalid, data_dir)
-    raise InputError(
-        "data", received=f"an object of type {type(data).__name__}", expected=EXPECTED, mend="Pass one of these."
-    )
-
-
-def _array_parts(data: Any) -> dict[str, Sequence[Any]] | None:
-    given = data if isinstance(data, Mapping) else {"train": data}
-    if not given or not all(isinstance(part, (tuple, list)) and len(part) == 3 for part in given.values()):
-        return None
-    return _check_splits(given)
-
-
-def _file_parts(data: Any) -> dict[str, tuple[Path, Path | None]] | None:
-    given = data if isinstance(data, Mapping) else {"train": data}
-    pairs = {}
-    for split, part in given.items():
-        if not isinstance(part, (tuple, list)) or len(part) != 2 or not all(isinstance(p, (str, Path)) for p in part):
-            return None
-        pairs[split] = (Path(part[0]).expanduser(), Path(part[1]).expanduser())
-    return _check_splits(pairs) if pairs else None
-
-
-def _check_splits(given: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = [split for split in given if split not in SPLITS]
-    if unknown or "train" not in given:
-        raise InputError(
-            "data",
-            received=f"a mapping with {', '.join(map(str, given))}",
-            expected="the splits train, validation and test, of which train must be there",
-            mend=nearest(unknown[0], SPLITS) if unknown else "Add train.",
-        )
-    return dict(given)
-
-
-def _is_path(data: str) -> bool:
-    return data not in SAMPLES["detection"] and os.path.exists(os.path.expanduser(data))
-
-
-def _find_path(given: Path, invalid: str) -> _Found:
-    path = given.expanduser()
-    if not os.path.exists(path):
-        raise InputError("data", received=f"{path}, which does not exist", expected=EXPECTED, mend="Check the path.")
-    name = path.resolve().name if path.is_dir() else path.resolve().parent.name
-    if root := find_voc(path):
-        parts, class_names = read_voc(root, invalid=invalid)
-    elif found := find_yolo(path):
-        parts, class_names = read_yolo(found, invalid=invalid)
-    elif pairs := find_coco(path):
-        parts, class_names = read_coco(pairs, invalid=invalid)
-    else:
-        raise InputError(
-            "data",
-            received=f"{path}, in which nothing of a known format was found",
-            expected="annotations/*.json and images (COCO), Annotations/*.xml and JPEGImages/ (Pascal VOC), data.yaml "
-            "or images/, labels/ and classes.txt (YOLO)",
-            mend="Pass the folder right above these, or the .json or .yaml file.",
-        )
-    return _Found(safe_name(name), str(given), parts, class_names)
-
-
-def _find_name(name: str, invalid: str, data_dir: str | Path | None) -> _Found:
-    samples = SAMPLES["detection"]
-    if name in samples:
-        make: Callable[..., Any] = samples[name]
-        made = make(data_dir=data_dir)
-        parts, class_names = read_arrays(made, box_format="xyxy", num_classes=None, invalid=invalid)
-        return _Found(name, name, parts, class_names)
-    if name in IN_MEMORY:
-        raise InputError(
-            "data",
-            received=f"{name!r}, what the configuration of a run on data from memory says",
-            expected="those data",
-            mend="Pass the same arrays again.",
-        )
-    builders = builder_names()
-    word = name.removeprefix("tfds:")
-    if name.startswith("tfds:") or re.split("[/:]", word)[0] in builders:
-        parts, class_names = read_tfds_boxes(word, data_dir=data_dir, samples=samples, invalid=invalid)
-        return _Found(safe_name(word), name, parts, class_names)
-    raise InputError(
-        "data", received=repr(name), expected=EXPECTED, mend=nearest(word, [*samples, *builders, *os.listdir()])
-    )

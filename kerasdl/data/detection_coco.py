@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,21 @@ import numpy as np
 
 from kerasdl.data.boxes import convert
 from kerasdl.data.detection_dataset import Annotated, annotate
-from kerasdl.data.detection_files import class_index, existing, open_files, read_text
+from kerasdl.data.detection_files import class_index, distinct, existing, open_files, read_text
 from kerasdl.data.folders import SPLIT_NAMES
 from kerasdl.errors import InputError
 
 SPLIT_WORD = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|test)(?:[^a-z]|$)", re.IGNORECASE)
 Pair = tuple[Path, "Path | None"]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The images of a file: where they are, height and width as it says, and the number of each by its id."""
+
+    files: list[Path]
+    sizes: np.ndarray
+    place: dict[int, int]
 
 
 def find_coco(path: Path) -> dict[str, Pair]:
@@ -40,7 +50,8 @@ def find_coco(path: Path) -> dict[str, Pair]:
         return {"train": (path, None)}
     if not path.is_dir():
         return {}
-    files = _json_files(path / "annotations") or _json_files(path)
+    named = [entry for entry in sorted(path.iterdir()) if entry.name.lower() == "annotations"]
+    files = [file for folder in named for file in _json_files(folder)] or _json_files(path)
     if files:
         if len(files) == 1:
             return {"train": (files[0], None)}
@@ -93,9 +104,13 @@ def read_coco(pairs: Mapping[str, Pair], *, invalid: str) -> tuple[dict[str, Ann
     categories = {split: _categories(contents[split], pairs[split][0]) for split in pairs}
     class_names = tuple(categories["train"][key] for key in sorted(categories["train"]))
     names = {name: index for index, name in enumerate(class_names)}
+    listed = {split: _listed(contents[split], *pairs[split]) for split in pairs}
+    kept = distinct(
+        {split: found.files for split, found in listed.items()}, {split: file for split, (file, _) in pairs.items()}
+    )
     parts = {
-        split: _read_one(contents[split], *pairs[split], categories=categories[split], names=names, invalid=invalid)
-        for split in pairs
+        split: _read_one(contents[split], pairs[split][0], listed[split], categories[split], names, invalid)
+        for split in kept
     }
     return parts, class_names
 
@@ -151,15 +166,7 @@ def _categories(content: dict[str, Any], file: Path) -> dict[int, str]:
     return found
 
 
-def _read_one(
-    content: dict[str, Any],
-    file: Path,
-    folder: Path | None,
-    *,
-    categories: dict[int, str],
-    names: dict[str, int],
-    invalid: str,
-) -> Annotated:
+def _listed(content: dict[str, Any], file: Path, folder: Path | None) -> Listed:
     kinds = {"id": int, "file_name": str, "width": int, "height": int}
     images = [_entry(entry, f"{file} images[{number}]", kinds) for number, entry in enumerate(content["images"])]
     by_id = {entry["id"]: number for number, entry in enumerate(images)}
@@ -185,6 +192,18 @@ def _read_one(
             expected="the image's own, in pixels",
             mend="Correct it there.",
         )
+    return Listed(files, sizes, place)
+
+
+def _read_one(
+    content: dict[str, Any],
+    file: Path,
+    listed: Listed,
+    categories: dict[int, str],
+    names: dict[str, int],
+    invalid: str,
+) -> Annotated:
+    place, sizes = listed.place, listed.sizes
     image, boxes, labels, crowd = [], [], [], []
 
     def where(number: int) -> str:
@@ -206,7 +225,7 @@ def _read_one(
         crowd.append(bool(known.get("iscrowd", 0)))
         boxes.append(_box(known["bbox"], where(number)))
     corners = convert(np.array(boxes).reshape(-1, 4), sizes[image].reshape(-1, 2), "xywh")
-    return annotate(sizes, image, corners, labels, crowd, open_files(files, sizes), where=where, invalid=invalid)
+    return annotate(sizes, image, corners, labels, crowd, open_files(listed.files, sizes), where=where, invalid=invalid)
 
 
 def _box(box: list[Any], where: str) -> list[float]:

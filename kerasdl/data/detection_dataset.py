@@ -46,7 +46,13 @@ class DetectionSplit(Split):
 
 @dataclass(frozen=True, eq=False)
 class DetectionDataset(Dataset):
-    """A dataset of kind "detection": its splits are :class:`DetectionSplit`."""
+    """A dataset of kind "detection": its splits are :class:`DetectionSplit`.
+
+    Args:
+        dropped: How many boxes were wrong and dropped on loading, in all splits.
+    """
+
+    dropped: int = 0
 
     @property
     def parts(self) -> tuple[DetectionSplit, ...]:
@@ -78,6 +84,7 @@ class DetectionDataset(Dataset):
         if len(sizes) > 1 or tuple(sizes[0]) != self.image_size:
             what += f" (letterboxed from {'one size' if len(sizes) == 1 else f'{len(sizes)} sizes'})"
         boxes = f"{sum(split.objects for split in self.parts)} boxes"
+        boxes += f" ({self.dropped} invalid box{'es' if self.dropped > 1 else ''} dropped)" if self.dropped else ""
         counts = ", ".join(
             f"{name} {len(split)} ({split.objects} boxes)" for name, split in zip(self.splits, self.parts, strict=True)
         )
@@ -94,6 +101,7 @@ class Annotated:
         boxes: Left, top, right, bottom in pixels of the original images, float64, shape (boxes, 4).
         labels: Class indices, int64, shape (boxes,).
         crowd: Whether a box is around a crowd or is difficult, bool, shape (boxes,).
+        dropped: How many boxes were wrong and are not among these.
         open: From (height, width) to a function from sorted indices to images letterboxed to that, uint8.
     """
 
@@ -102,6 +110,7 @@ class Annotated:
     boxes: np.ndarray
     labels: np.ndarray
     crowd: np.ndarray
+    dropped: int
     open: Callable[[tuple[int, int]], Callable[[np.ndarray], np.ndarray]]
 
     def __len__(self) -> int:
@@ -154,7 +163,8 @@ def annotate(
     numbers = np.asarray(image, np.int64)
     corners, right = check_boxes(np.asarray(boxes, np.float64).reshape(-1, 4), sizes[numbers], where, invalid=invalid)
     classes, crowded = np.asarray(labels, np.int64), np.asarray(crowd, bool)
-    return Annotated(sizes, numbers[right], corners[right], classes[right], crowded[right], open_images)
+    dropped = int((~right).sum())
+    return Annotated(sizes, numbers[right], corners[right], classes[right], crowded[right], dropped, open_images)
 
 
 def letterbox_image(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
@@ -168,13 +178,12 @@ def letterbox_image(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarra
     return canvas
 
 
-def check_size(what: str, image: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return the image, or refuse it when it has another size than its annotation says."""
-    if image.shape[:2] != tuple(size):
+def check_size(what: str, found: Sequence[int], said: Sequence[int]) -> None:
+    """Refuse an image whose height and width are others than its annotation says."""
+    if tuple(found) != tuple(said):
         raise InputError(
             what,
-            received=f"an image of {image.shape[1]} x {image.shape[0]} pixels (width x height)",
-            expected=f"{size[1]} x {size[0]}, as its annotation says",
+            received=f"an image of {found[1]} x {found[0]} pixels (width x height)",
+            expected=f"{said[1]} x {said[0]}, as its annotation says",
             mend="It was resized or turned after it was annotated: bring back the original, or annotate it anew.",
         )
-    return image

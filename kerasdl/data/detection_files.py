@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from kerasdl.data.detection_dataset import check_size, letterbox_image
-from kerasdl.data.folders import DECODERS, SUFFIXES, read_bytes, stored_shape
+from kerasdl.data.exif import orientation
+from kerasdl.data.folders import DECODERS, read_bytes, stored_shape
 from kerasdl.errors import InputError, nearest
 
 
@@ -25,7 +26,9 @@ def open_files(files: Sequence[Path], sizes: np.ndarray) -> Callable[[tuple[int,
 
     def opened(image_size: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
         def read_one(index: int) -> np.ndarray:
-            return letterbox_image(check_size(str(files[index]), decode_file(files[index]), sizes[index]), image_size)
+            image = decode_file(files[index])
+            check_size(str(files[index]), image.shape[:2], sizes[index])
+            return letterbox_image(image, image_size)
 
         def read(indices: np.ndarray) -> np.ndarray:
             with ThreadPoolExecutor(DECODERS) as pool:
@@ -37,12 +40,13 @@ def open_files(files: Sequence[Path], sizes: np.ndarray) -> Callable[[tuple[int,
 
 
 def decode_file(file: Path) -> np.ndarray:
-    """Return an image file as uint8 of shape (height, width, 3), and refuse what does not decode."""
+    """Return an image file as uint8 of shape (height, width, 3), and refuse what does not decode or is turned."""
     import tensorflow as tf
 
     from kerasdl.data.images import decode
 
     content = read_bytes(file)
+    _refuse_turned(file, content)
     try:
         return decode(content, 3).numpy()
     except (tf.errors.InvalidArgumentError, ValueError):
@@ -51,15 +55,52 @@ def decode_file(file: Path) -> np.ndarray:
 
 
 def file_sizes(files: Sequence[Path]) -> np.ndarray:
-    """Decode image files and return their heights and widths, int64 of shape (count, 2)."""
+    """Decode image files and return their heights and widths, int64 of shape (count, 2), and refuse turned ones."""
+
+    def measure(file: Path) -> tuple[int, ...]:
+        _refuse_turned(file, read_bytes(file))
+        return stored_shape(file)[:2]
+
     with ThreadPoolExecutor(DECODERS) as pool:
-        return np.array([shape[:2] for shape in pool.map(stored_shape, files)], np.int64).reshape(-1, 2)
+        return np.array(list(pool.map(measure, files)), np.int64).reshape(-1, 2)
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Return the image files right in a folder, by name."""
-    files = [file for file in folder.iterdir() if not file.name.startswith(".")] if folder.is_dir() else []
-    return sorted(file for file in files if file.suffix.lower() in SUFFIXES)
+def _refuse_turned(file: Path, content: bytes) -> None:
+    # Whether boxes were drawn on the pixels as stored or as shown is written nowhere.
+    if (found := orientation(content)) != 1:
+        raise InputError(
+            str(file),
+            received=f"a JPEG that its EXIF says to turn or mirror (orientation {found}) before it is shown",
+            expected="pixels that are stored as they were annotated",
+            mend="Apply the turn to the pixels (mogrify -auto-orient); or, if the boxes are of the pixels as stored, "
+            "take the tag out (exiftool -Orientation=).",
+        )
+
+
+def distinct(files: Mapping[str, Sequence[Path]], lists: Mapping[str, object]) -> list[str]:
+    """Return the splits that there are, without those whose images are just the training images again.
+
+    These would measure what was learned by heart; without them, as if there were none, they are drawn.
+
+    Args:
+        files: The images of each split.
+        lists: Where those are listed, for messages.
+
+    Raises:
+        InputError: When splits share some of their images.
+    """
+    paths = {split: {os.path.realpath(file) for file in found} for split, found in files.items()}
+    kept = [split for split in paths if split == "train" or paths[split] != paths["train"]]
+    for number, split in enumerate(kept):
+        for other in kept[:number]:
+            if common := sorted(paths[split] & paths[other]):
+                raise InputError(
+                    str(lists[split]),
+                    received=f"{len(common)} images that are in {other} ({lists[other]}) too, such as {common[0]}",
+                    expected="images that no other split has",
+                    mend=f"Take them out of one of the two, or leave {split} out.",
+                )
+    return kept
 
 
 def existing(file: Path, where: str) -> Path:

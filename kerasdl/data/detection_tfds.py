@@ -9,6 +9,7 @@ https://www.tensorflow.org/datasets/api_docs/python/tfds/features/BBoxFeature
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,8 @@ def _read(stream: tf.data.Dataset, what: str, invalid: str) -> Annotated:
 
 
 def _opener(stream: tf.data.Dataset) -> Callable[[tuple[int, int]], Any]:
+    # The parts that are drawn of one split share it: a stream can only be decoded as a whole.
+    @functools.cache
     def opened(image_size: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
         writer, batch = ImageWriter(), []
         for image, *_ in stream:

@@ -16,8 +16,8 @@ from xml.parsers import expat
 
 import numpy as np
 
-from kerasdl.data.detection_dataset import Annotated, annotate
-from kerasdl.data.detection_files import class_index, existing, file_sizes, open_files, read_text
+from kerasdl.data.detection_dataset import Annotated, annotate, check_size
+from kerasdl.data.detection_files import class_index, distinct, existing, file_sizes, open_files, read_text
 from kerasdl.errors import InputError
 
 SPLIT_FILES = {"train": "train", "validation": "val", "test": "test"}
@@ -48,13 +48,28 @@ class Thing:
     where: str
 
 
+@dataclass(frozen=True)
+class Page:
+    """What a file says: its objects; height and width of the image, if it does; and where these stand."""
+
+    things: list[Thing]
+    size: tuple[int, int] | None
+    where: str
+
+
 def find_voc(path: Path) -> Path | None:
     """Return the folder that has `Annotations/`: the one given, or the only one in it or in its `VOCdevkit/`."""
     if not path.is_dir():
         return None
     below = [folder.parent for pattern in ("*/Annotations", "VOCdevkit/*/Annotations") for folder in path.glob(pattern)]
-    found = [path] if (path / "Annotations").is_dir() else below
+    # Where names differ by case alone is one folder, `Annotations/` may be COCO's `annotations/`, without XML.
+    found = [folder for folder in ([path] if (path / "Annotations").is_dir() else below) if _pages(folder)]
     return found[0] if len(found) == 1 else None
+
+
+def _pages(root: Path) -> list[Path]:
+    files = sorted((root / "Annotations").iterdir())
+    return [file for file in files if file.suffix == ".xml" and not file.name.startswith(".")]
 
 
 def read_voc(root: Path, *, invalid: str) -> tuple[dict[str, Annotated], tuple[str, ...]]:
@@ -72,34 +87,33 @@ def read_voc(root: Path, *, invalid: str) -> tuple[dict[str, Annotated], tuple[s
     Raises:
         InputError: For broken XML, missing entries or images, unknown classes, boxes that are wrong.
     """
-    chosen = _splits(root)
-    things = {
-        split: [_things(root / "Annotations" / f"{name}.xml", origin) for name, origin in names]
+    chosen, lists = _splits(root)
+    pages = {
+        split: [_page(root / "Annotations" / f"{name}.xml", origin) for name, origin in names]
         for split, names in chosen.items()
     }
+    files = {split: [_image(root, name) for name, _ in names] for split, names in chosen.items()}
+    kept = distinct(files, lists)
     listed = root / "classes.txt"
     if listed.is_file():
         class_names = tuple(line.strip() for line in read_text(listed).splitlines() if line.strip())
     else:
-        class_names = tuple(sorted({thing.name for found in things["train"] for thing in found}))
+        class_names = tuple(sorted({thing.name for page in pages["train"] for thing in page.things}))
     index = {name: number for number, name in enumerate(class_names)}
-    parts = {
-        split: _annotated(root, [name for name, _ in names], things[split], index, invalid)
-        for split, names in chosen.items()
-    }
+    parts = {split: _annotated(files[split], pages[split], index, invalid) for split in kept}
     return parts, class_names
 
 
-def _annotated(
-    root: Path, names: list[str], things: list[list[Thing]], index: dict[str, int], invalid: str
-) -> Annotated:
-    files = [_image(root, name) for name in names]
+def _annotated(files: list[Path], pages: list[Page], index: dict[str, int], invalid: str) -> Annotated:
     sizes = file_sizes(files)
-    flat = [thing for found in things for thing in found]
+    for page, size in zip(pages, sizes, strict=True):
+        if page.size:
+            check_size(page.where, size.tolist(), page.size)
+    flat = [thing for page in pages for thing in page.things]
     corners = np.array([thing.corners for thing in flat], np.float64).reshape(-1, 4) - [1, 1, 0, 0]
     return annotate(
         sizes,
-        [number for number, found in enumerate(things) for _ in found],
+        [number for number, page in enumerate(pages) for _ in page.things],
         corners,
         [class_index(thing.name, index, thing.where) for thing in flat],
         [thing.difficult for thing in flat],
@@ -109,8 +123,8 @@ def _annotated(
     )
 
 
-def _splits(root: Path) -> dict[str, list[tuple[str, str]]]:
-    """Return the names of each split's images, and where each is listed."""
+def _splits(root: Path) -> tuple[dict[str, list[tuple[str, str]]], dict[str, Path]]:
+    """Return the names of each split's images with where each is listed, and the list of each split."""
     sets = root / "ImageSets" / "Main"
     files = {split: sets / f"{word}.txt" for split, word in SPLIT_FILES.items()}
     if not files["train"].is_file():
@@ -125,15 +139,23 @@ def _splits(root: Path) -> dict[str, list[tuple[str, str]]]:
                 expected="train.txt, val.txt and test.txt, or trainval.txt and test.txt",
                 mend="Add train.txt, or remove the folder to have splits drawn.",
             )
-        names = sorted(file.stem for file in (root / "Annotations").glob("*.xml") if not file.name.startswith("."))
-        return {"train": [(name, str(root / "Annotations")) for name in names]}
-    return {split: _listed(file) for split, file in files.items() if file.is_file()}
+        folder = root / "Annotations"
+        return {"train": [(file.stem, str(folder)) for file in _pages(root)]}, {"train": folder}
+    files = {split: file for split, file in files.items() if file.is_file()}
+    return {split: _listed(file, root) for split, file in files.items()}, files
 
 
-def _listed(file: Path) -> list[tuple[str, str]]:
-    # In lists of one class a number follows, which says whether it is there.
-    lines = [(number, line.split()) for number, line in enumerate(read_text(file).splitlines(), 1)]
-    return sorted((words[0], f"{file} line {number}") for number, words in lines if words)
+def _listed(file: Path, root: Path) -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for number, line in enumerate(read_text(file).splitlines(), 1):
+        name = line.strip()
+        # In lists of one class a number follows, which says whether it is there. Names may have spaces, too.
+        marked = re.fullmatch(r"(.*\S)\s+(-1|0|1)", name)
+        if marked and not (root / "Annotations" / f"{name}.xml").is_file():
+            name = marked[1]
+        if name:
+            found.setdefault(name, f"{file} line {number}")
+    return sorted(found.items())
 
 
 def _image(root: Path, name: str) -> Path:
@@ -185,7 +207,7 @@ def parse_xml(file: Path) -> Node:
     return path[0].children[0]
 
 
-def _things(file: Path, origin: str) -> list[Thing]:
+def _page(file: Path, origin: str) -> Page:
     if not file.is_file():
         raise InputError(
             origin,
@@ -194,7 +216,8 @@ def _things(file: Path, origin: str) -> list[Thing]:
             mend="Add it, or take the image off the list.",
         )
     found = []
-    for node in parse_xml(file).children:
+    root = parse_xml(file)
+    for node in root.children:
         if node.tag != "object":
             continue
         name, box, difficult = node.find("name"), node.find("bndbox"), node.find("difficult")
@@ -209,7 +232,16 @@ def _things(file: Path, origin: str) -> list[Thing]:
         corners = tuple(_corner(box, corner, file) for corner in CORNERS)
         marked = difficult is not None and difficult.text.strip() == "1"
         found.append(Thing(name.text.strip(), corners, marked, f"{file} line {box.line}"))
-    return found
+    size = root.find("size")
+    return Page(found, _size(size), f"{file} line {root.line if size is None else size.line}")
+
+
+def _size(node: Node | None) -> tuple[int, int] | None:
+    """Return height and width; None where one is missing or 0, as some tools write it."""
+    sides = [node.find(side) for side in ("height", "width")] if node else []
+    texts = [side.text.strip() for side in sides if side]
+    values = [int(text) for text in texts if re.fullmatch(r"\d{1,9}", text)]
+    return (values[0], values[1]) if len(values) == 2 and all(values) else None
 
 
 def _corner(box: Node, corner: str, file: Path) -> float:

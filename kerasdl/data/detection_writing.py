@@ -156,8 +156,8 @@ def _write_images(split: DetectionSplit, folder: Path, word: str) -> list[str]:
 
 
 def _beside(folder: Path, write: Callable[[Path], None]) -> Path:
-    checks.new_directory("folder", folder)
     folder = folder.expanduser()
+    checks.new_directory("folder", folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         made = Path(temporary, "made")

@@ -9,6 +9,7 @@ https://docs.ultralytics.com/datasets/detect/
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import numpy as np
 
 from kerasdl.data.boxes import convert
 from kerasdl.data.detection_dataset import Annotated, annotate
-from kerasdl.data.detection_files import existing, file_sizes, image_files, open_files, read_text
-from kerasdl.data.folders import SPLIT_NAMES, subfolders
+from kerasdl.data.detection_files import distinct, existing, file_sizes, open_files, read_text
+from kerasdl.data.folders import SPLIT_NAMES, image_files, split_folders
 from kerasdl.errors import InputError
 
 CLASS_FILES = ("classes.txt", "labels/classes.txt", "obj.names")
@@ -30,7 +31,7 @@ def find_yolo(path: Path) -> Path | None:
         return path
     if path.is_dir():
         found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
-        named = [file for file in found if file.stem == "data"] or found
+        named = [file for file in found if file.stem == "data"] or [file for file in found if _describes(file)]
         if len(named) == 1:
             return named[0]
         if (path / "images").is_dir() and (path / "labels").is_dir():
@@ -38,13 +39,22 @@ def find_yolo(path: Path) -> Path | None:
     return None
 
 
+def _describes(file: Path) -> bool:
+    """Return whether a file of any name has the entries names and train; it may be broken elsewhere."""
+    try:
+        text = file.read_bytes()
+    except OSError:
+        return False
+    return all(re.search(rb"^[\"']?%s[\"']?\s*:" % key, text, re.MULTILINE) for key in (b"names", b"train"))
+
+
 def read_yolo(path: Path, *, invalid: str) -> tuple[dict[str, Annotated], tuple[str, ...]]:
     """Read folders of images and labels.
 
     Args:
-        path: A `.yaml` file with `names`, `train` and, if it has them, `val` and `test`: folders or `.txt` lists of
-            images, from `path` on, or from the file's own folder. Or a folder with `images/`, `labels/` and
-            `classes.txt`, in which `images/train` and so on are splits.
+        path: A `.yaml` file with `names`, `train` and, if it has them, `val` and `test`: folders, in which
+            images may lie deeper, or `.txt` lists of images, from `path` on, or from the file's own folder. Or a folder
+            with `images/`, `labels/` and `classes.txt`, in which `images/train` and so on are splits.
         invalid: What is done about boxes that are wrong.
 
     Returns:
@@ -53,12 +63,13 @@ def read_yolo(path: Path, *, invalid: str) -> tuple[dict[str, Annotated], tuple[
     Raises:
         InputError: For a broken file, missing images, unknown classes, boxes that are wrong.
     """
-    images, class_names = _from_yaml(path) if path.is_file() else _from_folder(path)
-    parts = {split: _read_one(files, len(class_names), invalid) for split, files in images.items()}
+    images, class_names, lists = _from_yaml(path) if path.is_file() else _from_folder(path)
+    parts = {split: _read_one(images[split], len(class_names), invalid) for split in distinct(images, lists)}
     return parts, class_names
 
 
-def _from_yaml(file: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
+def _from_yaml(file: Path) -> tuple[dict[str, list[Path]], tuple[str, ...], dict[str, str]]:
+    """Return the images of each split, the class names, and where messages say that those images are listed."""
     import yaml
 
     try:
@@ -78,7 +89,8 @@ def _from_yaml(file: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     root = file.parent / str(content.get("path") or ".")
     # A path is often one on the machine that the file was made on.
     root = root if root.is_dir() else file.parent
-    images = {SPLIT_NAMES[key]: _images(content[key], root, file, key) for key in SPLIT_NAMES if content.get(key)}
+    keys = [key for key in SPLIT_NAMES if content.get(key)]
+    images = {SPLIT_NAMES[key]: _images(content[key], root, file, key) for key in keys}
     if "train" not in images:
         raise InputError(
             str(file),
@@ -86,7 +98,7 @@ def _from_yaml(file: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
             expected="names and train, and val and test if there are",
             mend="Add train: images/train, say.",
         )
-    return images, class_names
+    return images, class_names, {SPLIT_NAMES[key]: f"{file} {key}: {content[key]!s:.80}" for key in keys}
 
 
 def _names(names: Any, file: Path) -> tuple[str, ...]:
@@ -126,10 +138,11 @@ def _images(entry: Any, root: Path, file: Path, key: str) -> list[Path]:
         raise InputError(
             str(file), received=f"{key}: {entry!r:.80}, without images", expected="images", mend="Correct the path."
         )
-    return sorted(found)
+    # An image that is listed twice is still one.
+    return sorted(set(found))
 
 
-def _from_folder(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
+def _from_folder(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...], dict[str, Path]]:
     listed = next((folder / name for name in CLASS_FILES if (folder / name).is_file()), None)
     if listed is None:
         raise InputError(
@@ -139,14 +152,13 @@ def _from_folder(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
             mend="Write classes.txt with the name of a class on each line.",
         )
     class_names = _names([line.strip() for line in read_text(listed).splitlines() if line.strip()], listed)
-    divided = {entry.name.lower(): entry for entry in subfolders(folder / "images")}
-    images = {SPLIT_NAMES[name]: image_files(entry) for name, entry in divided.items() if name in SPLIT_NAMES}
-    images = images if "train" in images else {"train": image_files(folder / "images")}
+    folders = split_folders(folder / "images")
+    images = {split: image_files(found) for split, found in folders.items()}
     if empty := [split for split, files in images.items() if not files]:
         raise InputError(
             str(folder / "images"), received=f"no images for {empty[0]}", expected="images", mend="Add some there."
         )
-    return images, class_names
+    return images, class_names, folders
 
 
 def label_file(image: Path) -> Path:

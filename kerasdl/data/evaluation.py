@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from kerasdl.data.detection import load_detection_split
 from kerasdl.data.kinds import KINDS
 from kerasdl.data.labels import EXPECTED, as_rows, read_labels
 from kerasdl.data.sources import find
-from kerasdl.data.splitting import materialise
+from kerasdl.data.splitting import Part, materialise
 from kerasdl.errors import InputError, nearest, plural
 
 
@@ -25,6 +26,8 @@ def load_split(
     input_shape: tuple[Any, ...] = (),
     multi_label: bool = False,
     missing: str | None = None,
+    box_format: str | None = None,
+    invalid_boxes: str | None = None,
 ) -> Split:
     """Load data to measure a model on: the source's test split if it has one, else all of it.
 
@@ -37,6 +40,8 @@ def load_split(
             length, None for any, and channels that series must have.
         multi_label: Whether the model says of each class by itself whether it is there.
         missing: What is done with values that are missing inside a series.
+        box_format: What the four numbers of a box are, for arrays of images with boxes.
+        invalid_boxes: What is done about boxes that are wrong: "refuse" (as None) or "drop".
 
     Raises:
         InputError: When the data cannot be read or have labels that the model does not know.
@@ -51,7 +56,13 @@ def load_split(
     if kind == "language":
         return data.test if isinstance(data, Dataset) else load_documents(data)
     if kind == "detection":
-        return load_detection_split(data, class_names=class_names, image_size=input_shape[:2])
+        return load_detection_split(
+            data,
+            class_names=class_names,
+            image_size=input_shape[:2],
+            box_format=box_format,
+            invalid_boxes=invalid_boxes,
+        )
     noun = KINDS[kind].noun
     if isinstance(data, Dataset):
         width: int | None = data.num_classes
@@ -59,9 +70,9 @@ def load_split(
         inputs, labels = data.test.inputs, data.test.targets
     else:
         found = find(data, kind=kind, missing=missing)
-        part = found.parts.get("test", found.parts["train"]).open(input_shape)
-        labels, width = read_labels(part.labels, what="labels", noun=noun)
-        inputs, names = materialise(part, np.arange(len(labels))), found.class_names
+        chosen = [found.parts["test"]] if "test" in found.parts else list(found.parts.values())
+        inputs, labels, width = _read([part.open(input_shape) for part in chosen], noun)
+        names = found.class_names
     if multi_label:
         if width is None:
             raise InputError(
@@ -81,6 +92,31 @@ def load_split(
     if names is not None and labels.dtype.kind == "i":
         labels = np.array(names)[labels]
     return Split(inputs, _to_indices(labels, class_names))
+
+
+def _read(parts: Sequence[Part], noun: str) -> tuple[np.ndarray, np.ndarray, int | None]:
+    """Return the inputs of all parts, and their labels and the number of columns as `read_labels` does."""
+    read = [read_labels(part.labels, what="labels", noun=noun) for part in parts]
+    counts = [len(labels) for labels, _ in read]
+    if len({width for _, width in read}) > 1:
+        raise InputError(
+            "labels",
+            received=" and ".join(f"{width or 'no'} columns" for _, width in read),
+            expected="the same in all splits",
+            mend="Bring labels of one kind.",
+        )
+    if len(parts) > 1:
+        # Rows again, as those of one split may have one class each by chance.
+        rows = [labels if width is None else as_rows(labels, width) for labels, width in read]
+        read = [read_labels(np.concatenate(rows), what="labels", noun=noun)]
+    starts = np.cumsum([0, *counts])
+
+    def inputs(indices: np.ndarray) -> np.ndarray:
+        here = [indices[(start <= indices) & (indices < end)] - start for start, end in itertools.pairwise(starts)]
+        return np.concatenate([part.read(some) for part, some in zip(parts, here, strict=True) if len(some)])
+
+    labels, width = read[0]
+    return materialise(Part(labels, inputs), np.arange(len(labels))), labels, width
 
 
 def _in_order(rows: np.ndarray, names: Sequence[str] | None, class_names: Sequence[str]) -> np.ndarray:

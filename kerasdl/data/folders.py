@@ -32,7 +32,7 @@ class FolderImages:
     """
 
     def __init__(self, folder: Path):
-        found = class_files(folder, _images, noun="image", types=", ".join(sorted(SUFFIXES)))
+        found = class_files(folder, image_files, noun="image", types=", ".join(sorted(SUFFIXES)))
         self._labels = np.array([name for name, files in found.items() for _ in files])
         self._files = [file for files in found.values() for file in files]
         with ThreadPoolExecutor(DECODERS) as pool:
@@ -143,7 +143,8 @@ def visible_files(folder: Path) -> list[Path]:
     return files
 
 
-def _images(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """Return all images below a folder that are not hidden, sorted, and refuse types that are not decoded."""
     files = visible_files(folder)
     wrong = sorted(file for file in files if file.suffix.lower() in UNSUPPORTED)
     if wrong:

@@ -31,6 +31,7 @@ BELONGS_TO = {
     "id_column": ("series",),
     "time_column": ("series",),
     "missing": ("series",),
+    "deduplicate": ("images", "text", "series"),
     "box_format": ("detection",),
     "invalid_boxes": ("detection",),
 }
@@ -119,6 +120,7 @@ def load(
         "id_column": id_column,
         "time_column": time_column,
         "missing": missing,
+        "deduplicate": deduplicate or None,
         "box_format": box_format,
         "invalid_boxes": invalid_boxes,
     }
@@ -144,7 +146,9 @@ def load(
             raise InputError(what, received=repr(fraction), expected="a number in (0, 1)", mend="Pass 0.1, say.")
     _check_integer("split_seed", split_seed, 0, 2**32 - 1)
     if num_classes is not None:
-        _check_integer("num_classes", num_classes, 2, 2**31 - 1)
+        least = 1 if kind == "detection" else 2
+        mend = "Leave num_classes out: the classes in the data are counted."
+        _check_integer("num_classes", num_classes, least, 2**31 - 1, mend=mend)
     if kind == "language":
         return load_corpus(
             data, validation_fraction=validation_fraction, test_fraction=test_fraction, data_dir=data_dir
@@ -221,6 +225,6 @@ def _check_size(what: str, size: Any, length: int) -> tuple[int, ...] | None:
     return tuple(int(value) for value in values)
 
 
-def _check_integer(what: str, value: Any, low: int, high: int) -> None:
+def _check_integer(what: str, value: Any, low: int, high: int, *, mend: str = "Correct it.") -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-        raise InputError(what, received=repr(value), expected=f"an integer from {low} to {high}", mend="Correct it.")
+        raise InputError(what, received=repr(value), expected=f"an integer from {low} to {high}", mend=mend)

@@ -8,12 +8,14 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
 from kerasdl import letterbox
 from kerasdl.data import (
     DetectionDataset,
+    detection_tfds,
     load,
     load_again,
     load_split,
@@ -160,6 +162,8 @@ def test_boxes_a_pixel_beyond_are_cut_and_wrong_ones_dropped_if_asked():
     flat = rows[(sizes == (40, 60)).all(axis=1)].reshape(-1, 6)[:, :4].tolist()
     assert [0, 0, 20, 20] in flat
     assert [4, 4, 10, 40] in flat
+    assert found.dropped == 1
+    assert "(1 invalid box dropped)" in found.describe()
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -304,6 +308,23 @@ def test_tfds_mocked(name, classes):
     assert len(there) > 5
     assert (there[:, 2:4] > there[:, :2]).all()
     assert set(np.unique(there[:, 5])) <= {0, 1}
+
+
+def test_the_parts_of_a_tfds_split_share_its_images(monkeypatch):
+    calls = []
+    monkeypatch.setattr(detection_tfds, "letterbox_image", lambda image, size: calls.append(size) or image)
+    opened = detection_tfds._opener(tf.data.Dataset.from_tensor_slices(np.zeros((3, 8, 8, 3), np.uint8)).batch(1))
+    for size in ((8, 8), (8, 8), (9, 9)):
+        assert len(opened(size)(np.array([0, 2]))) == 2
+    assert calls == [(8, 8)] * 3 + [(9, 9)] * 3
+
+
+def test_a_full_folder_of_home_is_refused(dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "file").touch()
+    with pytest.raises(InputError, match="a new or an empty folder"):
+        write_coco(dataset, "~/made")
 
 
 def test_what_json_has_beside_is_passed_over(dataset, tmp_path):

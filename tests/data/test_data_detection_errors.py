@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kerasdl import keywords
 from kerasdl.data import load, make_augmentation
 from kerasdl.errors import InputError
 
@@ -262,6 +263,22 @@ def test_arguments_of_detection_are_refused_elsewhere():
 def test_a_folder_of_nothing_known(tmp_path):
     pictures(tmp_path / "cats")
     refused(tmp_path, "nothing of a known format")
+
+
+def test_deduplicate_is_refused_by_name():
+    refused((IMAGES, ONE, [[0]] * 4), "deduplicate: received True", "kind='detection'", deduplicate=True)
+    many = np.random.default_rng(0).integers(0, 256, (20, 30, 40, 3), np.uint8)
+    dataset = load((many, ONE * 5, [[0]] * 20), kind="detection")
+    refused(dataset, "deduplicate: received True", "kind 'detection'", deduplicate=True)
+
+
+def test_one_class_is_enough():
+    keywords.check({"num_classes": 1})
+    many = np.random.default_rng(0).integers(0, 256, (20, 30, 40, 3), np.uint8)
+    assert load((many, ONE * 5, [[0]] * 20), kind="detection", num_classes=1).num_classes == 1
+    refused((IMAGES, ONE, [[0]] * 4), "num_classes: received 0", num_classes=0)
+    with pytest.raises(InputError, match="Leave num_classes out"):
+        load("digits", num_classes=1)
 
 
 def test_a_class_that_only_the_test_split_has(tmp_path):

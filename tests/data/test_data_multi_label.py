@@ -135,6 +135,16 @@ def test_a_split_to_measure_on(tmp_path):
     np.testing.assert_array_equal(split_of((IMAGES, one_hot)).targets, one_hot)
 
 
+def test_without_a_test_split_all_is_measured():
+    one_hot = np.eye(4, dtype=np.uint8)[np.arange(COUNT) % 4]
+    # By itself the second would be read as one class each.
+    found = split_of({"train": (IMAGES, ROWS), "validation": (IMAGES[:300], one_hot[:300])})
+    np.testing.assert_array_equal(found.targets, np.concatenate([ROWS, one_hot[:300]]))
+    np.testing.assert_array_equal(found.inputs[COUNT:], found.inputs[:300])
+    with pytest.raises(InputError, match="4 columns and no columns"):
+        split_of({"train": (IMAGES, ROWS), "validation": (IMAGES, ROWS[:, 0])})
+
+
 def test_a_split_that_does_not_fit_the_model(tmp_path):
     np.savez(tmp_path / "rows.npz", x=IMAGES, y=ROWS, class_names=["a", "b", "c", "x"])
     with pytest.raises(InputError, match="4 columns: a, b, c, x; expected the model's 4 classes: a, b, c, d"):

@@ -232,6 +232,10 @@ def test_data_to_measure_on(plain, tmp_path):
     assert load_split(plain, kind="text", class_names=names).inputs is plain.test.inputs
     table = write_table(tmp_path / "t.csv", ["text,label", "one,dog", "two,dog"])
     assert load_split(table, kind="text", class_names=names).targets.tolist() == [1, 1]
+    parts = {"train": (TEXTS[:3], NAMES[:3]), "validation": (TEXTS[4:6], NAMES[4:6])}
+    whole = load_split(parts, kind="text", class_names=names)
+    assert whole.inputs.tolist() == TEXTS[:3] + TEXTS[4:6]
+    assert [names[target] for target in whole.targets] == list(NAMES[:3]) + list(NAMES[4:6])
     with pytest.raises(InputError, match="'bird'"):
         load_split((["one"], ["bird"]), kind="text", class_names=names)
     with pytest.raises(InputError, match="kind 'text'.*kind 'images'"):
@@ -240,6 +244,7 @@ def test_data_to_measure_on(plain, tmp_path):
 
 def test_language_to_measure_on():
     assert load_split(["ab", "", "é"], kind="language").targets.tolist() == [2, 2]
+    assert load_split({"train": ["a"], "validation": ["bc"]}, kind="language").inputs.tolist() == ["a", "bc"]
     assert load_split({"train": ["a"], "test": ["bc"]}, kind="language").inputs.tolist() == ["bc"]
     with pytest.raises(InputError, match="no text"):
         load_split([""], kind="language")
