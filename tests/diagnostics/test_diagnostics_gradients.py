@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from other_backend import needed, run_tests
 
 import kerasdl
 from kerasdl import blocks
@@ -185,16 +181,5 @@ def test_what_cannot_be_measured_is_refused():
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends(backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    here = Path(__file__)
-    chosen = "left_as_it_was or those_of_the_loss"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-W", "default", "-k", chosen, str(here)],
-        env={**os.environ, "KERAS_BACKEND": backend},
-        cwd=here.parent.parent.parent,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "2 passed" in done.stdout
+    needed(backend)
+    assert "2 passed" in run_tests(backend, __file__, chosen="left_as_it_was or those_of_the_loss")

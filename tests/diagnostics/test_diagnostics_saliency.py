@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from other_backend import needed, run_tests
 
 from kerasdl import InputError, diagnostics, models
 from kerasdl.diagnostics import Saliency, saliency
@@ -257,16 +253,5 @@ def test_an_untrained_model_on_this_backend():
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_on_other_backends(backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    names = "untrained"
-    done = subprocess.run(
-        # Warnings of the backends' own are not ours to mend.
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-W", "default", "-k", names, __file__],
-        env={**os.environ, "KERAS_BACKEND": backend},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "1 passed" in done.stdout
+    needed(backend)
+    assert "1 passed" in run_tests(backend, __file__, chosen="untrained")

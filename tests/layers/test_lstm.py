@@ -5,17 +5,14 @@ Run as a script it makes the comparison of all cases on the backend that KERAS_B
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import pathlib
-import subprocess
-import sys
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
+from other_backend import needed, run
 
 from kerasdl import layers
 from kerasdl.safe_loading import load_keras
@@ -119,14 +116,8 @@ def test_outputs_states_and_gradients_are_those_of_keras(case: str) -> None:
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_on_every_backend(backend: str) -> None:
-    if backend == keras.backend.backend():
-        pytest.skip(f"{backend} is the backend of this process, tested above")
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    root = str(pathlib.Path(layers.__file__).parents[2])
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": root, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    needed(backend)
+    run(backend, __file__)
 
 
 def test_the_fast_loop_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,16 +7,14 @@ given, on the backend that KERAS_BACKEND names: the test of the backends compare
 from __future__ import annotations
 
 import functools
-import importlib.util
-import os
 import pathlib
-import subprocess
 import sys
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from other_backend import needed, run
 
 from kerasdl import models
 from kerasdl.locations import STRIDES, locations
@@ -256,17 +254,10 @@ def test_saved_model_round_trip(case: str, tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_same_logits_on_every_backend(backend: str, tmp_path: pathlib.Path) -> None:
-    if backend == keras.backend.backend():
-        pytest.skip(f"{backend} is the backend of this process, to which the others are compared")
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
+    needed(backend)
     weights = {f"{c}|{i}": w for c in CASES for i, w in enumerate(trained(c).get_weights())}
     np.savez(tmp_path / "weights.npz", **weights)
-    root = str(pathlib.Path(models.__file__).parents[2])
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": root, "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, __file__, tmp_path / "weights.npz", tmp_path / "logits.npz"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run(backend, __file__, tmp_path / "weights.npz", tmp_path / "logits.npz")
     with np.load(tmp_path / "logits.npz") as found:
         for c in CASES:
             np.testing.assert_allclose(found[c], logits(trained(c), batch(c)), atol=1e-4, rtol=1e-5, err_msg=c)

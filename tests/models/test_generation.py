@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
-import os
 import pathlib
-import subprocess
-import sys
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
+from other_backend import needed, run_tests
 
 from kerasdl import InputError, models
 from kerasdl.models import generation, generator, windows
@@ -258,19 +255,8 @@ def test_bad_arguments(keywords: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends(backend: str) -> None:
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
+    needed(backend)
     if BACKEND != "tensorflow":
         pytest.skip("run from the process of the TensorFlow backend")
-    files = [
-        str(pathlib.Path(__file__).with_name(f"test_{name}.py")) for name in ("generation", "decoding", "sampling")
-    ]
-    done = subprocess.run(
-        # Warnings of the backends' own are not ours to mend.
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-W", "default", *files],
-        env={**os.environ, "KERAS_BACKEND": backend},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert " passed" in done.stdout
+    files = [pathlib.Path(__file__).with_name(f"test_{name}.py") for name in ("generation", "decoding", "sampling")]
+    assert " passed" in run_tests(backend, *files)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from other_backend import needed, run_tests
 
 from kerasdl.detection_targets import encode, ideal_outputs, mean_normalizers
 from kerasdl.training.detection_losses import BoxLoss, CenternessLoss, FocalLoss, detection_losses
@@ -156,15 +153,6 @@ def test_the_losses_of_parts_add_up_to_that_of_the_batch() -> None:
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_on_the_other_backends(backend: str) -> None:
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("the other backends are tried from TensorFlow's process")
-    here = Path(__file__)
-    detections = here.parents[1] / "layers" / "test_detections.py"
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-W", "default", str(here), str(detections)]
-    environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [*command, "-k", "of_the_paper or few"], env=environment, cwd=here.parents[2], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
+    needed(backend)
+    detections = Path(__file__).parents[1] / "layers" / "test_detections.py"
+    assert " passed" in run_tests(backend, __file__, detections, chosen="of_the_paper or few")
