@@ -23,13 +23,13 @@ MOST_CURVES, MOST_LAYERS = 6, 4
 
 def curves_section(history: Mapping[str, Sequence[float]], best_epoch: int) -> Section:
     """Return the learning curves; the epoch whose weights were kept is marked."""
-    names = [name for name in history if not name.startswith("val_") and name != RATE]
-    names.sort(key="loss".__ne__)
+    # Some are measured on the validation split only. The parts of a loss come last.
+    names = list(dict.fromkeys(name.removeprefix("val_") for name in history if name != RATE))
+    names.sort(key=lambda name: (name != "loss", name.endswith("_loss")))
     figures = []
     for name in names[:MOST_CURVES]:
-        values = {"training": history[name]}
-        if f"val_{name}" in history:
-            values["validation"] = history[f"val_{name}"]
+        parts = {"training": name, "validation": f"val_{name}"}
+        values = {part: history[column] for part, column in parts.items() if column in history}
         figures.append(curves(values, title=name.replace("_", " "), mark=best_epoch))
     if not any(figures):
         return Section("Learning curves", "")

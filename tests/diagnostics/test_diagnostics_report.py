@@ -156,6 +156,12 @@ def test_curves_of_any_numbers(tmp_path: Path, history: dict[str, list[float]]) 
     assert page.tags.count("svg") == (0 if history["loss"] == [pytest.approx(math.nan, nan_ok=True)] else 1)
 
 
+def test_what_only_the_validation_split_has_is_drawn_after_the_loss(tmp_path: Path) -> None:
+    history = {"boxes_loss": [2.0, 1.0], "loss": [3.0, 2.0], "val_loss": [3.0, 2.5], "val_map": [0.1, 0.4]}
+    words = "".join(write(tmp_path / "r.html", history=history, best_epoch=1).words)
+    assert words.index("loss") < words.index("map") < words.index("boxes loss")
+
+
 def test_many_classes_show_what_is_confused_most(tmp_path: Path) -> None:
     names = [f"class{index}" for index in range(1000)]
     truth = np.arange(1000)
