@@ -165,7 +165,7 @@ def healthy(images: Dataset) -> Iterator[Row]:
     for name in ("gun_point", "italy_power_demand", "basic_motions"):
         yield name, None, "sequence_classification", name, {}
     yield "texts", None, "text_classification", "glosses", {}
-    yield "language model", None, "language_model", "topics", {"epochs": 2}
+    yield "language model", None, "language_model", "pydoc_topics", {"epochs": 2}
     yield "forecast of volatility", None, "forecasting", "stocks", {"transform": "volatility"}
 
 
