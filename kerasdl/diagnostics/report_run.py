@@ -30,7 +30,8 @@ def curves_section(history: Mapping[str, Sequence[float]], best_epoch: int) -> S
     for name in names[:MOST_CURVES]:
         parts = {"training": name, "validation": f"val_{name}"}
         values = {part: history[column] for part, column in parts.items() if column in history}
-        figures.append(curves(values, title=name.replace("_", " "), mark=best_epoch))
+        whose = "of the validation split" if list(values) == ["validation"] else ""
+        figures.append(curves(values, title=name.replace("_", " "), mark=best_epoch, note=whose))
     if not any(figures):
         return Section("Learning curves", "")
     note = (
