@@ -45,7 +45,7 @@ def detection_figures(
     errors = find_errors(split.targets, **found, least=least)
     worst = np.argsort(goodness(split.targets, **found), kind="stable")[:PICTURES]
     shown = spread(len(split), PICTURES)
-    measured = _metrics(task, split, found)
+    measured = task.coco_metrics(split, found)
     return {
         "Precision and recall": [*_curves(task, measured), *_by_class(task, split, measured)],
         f"Detections in the validation split, scores from {least:.2f}": _drawn(
@@ -53,13 +53,6 @@ def detection_figures(
         ),
         "Worst images of the validation split": _drawn(task, split, found, errors, worst, indices),
     }
-
-
-def _metrics(task: ObjectDetection, split: Any, found: Found) -> DetectionMetrics:
-    from kerasdl.detection_metrics import coco_metrics
-
-    targets, in_originals = task.in_originals(split, found)
-    return coco_metrics(targets, **in_originals, num_classes=len(task.class_names))
 
 
 def _curves(task: ObjectDetection, measured: DetectionMetrics) -> list[str]:

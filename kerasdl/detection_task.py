@@ -12,6 +12,7 @@ from kerasdl import detection_errors, letterbox
 if TYPE_CHECKING:
     import keras
 
+    from kerasdl.detection_metrics import DetectionMetrics
     from kerasdl.export import Exported, ObjectDetector
 
 Found = dict[str, np.ndarray]
@@ -90,11 +91,15 @@ class ObjectDetection:
         """
         return self._metrics(split, self.detections(model, split, batch_size=batch_size))
 
-    def _metrics(self, split: Any, found: Found) -> dict[str, float]:
+    def coco_metrics(self, split: Any, found: Found) -> DetectionMetrics:
+        """Return COCO's measures of what was found in a split, in pixels of the original images."""
         from kerasdl.detection_metrics import coco_metrics
 
         targets, found = self.in_originals(split, found)
-        summary = coco_metrics(targets, **found, num_classes=len(self.class_names)).summary
+        return coco_metrics(targets, **found, num_classes=len(self.class_names))
+
+    def _metrics(self, split: Any, found: Found) -> dict[str, float]:
+        summary = self.coco_metrics(split, found).summary
         return {name: value for name, value in summary.items() if np.isfinite(value)}
 
     def goodness(self, model: keras.Model, split: Any, *, batch_size: int) -> np.ndarray:

@@ -83,8 +83,7 @@ class Known:
         exact = len(pairs)
         compared, ratio = 0, 0.0
         if self._signer is not None:
-            most = min(len(asked), max(1, most_pairs // len(self._inputs)))
-            chosen = spread(len(asked), most)
+            chosen = spread(len(asked), max(1, most_pairs // len(self._inputs)))
             compared = len(chosen)
             sign, known = self._signer
             near, ratio = _near(known, sign(asked[chosen]), most_pairs=most_pairs, most=LARGEST_RATIO[self._kind])

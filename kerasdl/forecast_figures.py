@@ -31,8 +31,7 @@ def forecast_figures(task: Forecasting, model: keras.Model, dataset: Any, *, bat
     """
     test, validation = dataset.test, dataset.validation
     shown = test.taken(spread(len(test), PICTURES))
-    count = min(len(validation), LOOKED_AT)
-    some = validation.taken(spread(len(validation), count))
+    some = validation.taken(spread(len(validation), LOOKED_AT))
     quantiles = task.forecasts(model, some, batch_size=batch_size)
     errors = np.abs(some.targets - quantiles[..., task.middle]) / some.scales[some.number][:, None]
     # A window of which nothing was observed has no error.
