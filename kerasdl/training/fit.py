@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from kerasdl import keywords
+from kerasdl.training.allocator import keep_freed_memory
 from kerasdl.training.batches import Augment, Encode, EvaluationBatches, Examples, TrainingBatches
 from kerasdl.training.callbacks import BestEpoch, LearningRateRecord, ProgressDisplay
 from kerasdl.training.finite import FiniteLoss
@@ -59,7 +60,8 @@ def fit(
 
     Batches come in an order that depends only on `seed` and their position, so the same call with the same initial
     weights gives the same weights. With `ema`, validation and the best weights are those of the moving average. A
-    training whose loss becomes infinite or NaN stops there, and the model keeps its best epoch before.
+    training whose loss becomes infinite or NaN stops there, and the model keeps its best epoch before. Memory that a
+    step frees is kept for the next one, and given back at the end.
 
     Args:
         model: Any Keras model; it is compiled here.
@@ -174,17 +176,18 @@ def fit(
         )
         watchers.append(resumable)
     try:
-        history = model.fit(
-            batches.source(resumable.start if resumable else 0),
-            steps_per_epoch=batches.steps,
-            shuffle=False,
-            validation_data=EvaluationBatches(
-                validation, batch_size=batch_size, encode_targets=encode_targets
-            ).source(),
-            epochs=epochs,
-            callbacks=[*stateful, *watchers],
-            verbose=0,
-        )
+        with keep_freed_memory():
+            history = model.fit(
+                batches.source(resumable.start if resumable else 0),
+                steps_per_epoch=batches.steps,
+                shuffle=False,
+                validation_data=EvaluationBatches(
+                    validation, batch_size=batch_size, encode_targets=encode_targets
+                ).source(),
+                epochs=epochs,
+                callbacks=[*stateful, *watchers],
+                verbose=0,
+            )
     finally:
         if display is not None:
             display.close()
