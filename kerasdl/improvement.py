@@ -205,7 +205,11 @@ def _is_new(
     """Return whether a remedy can be applied, would be anything new, and could be compared with the best."""
     try:
         asked = module.resolve(data=data, **{**keywords, **remedy})
-        if not remedy or configuration.jsonable(asked) in tried:
+        resolved = configuration.jsonable(asked)
+        if "calibrate" in resolved and "calibrate" not in remedy:
+            # It changes no weights: what was tried without it would be no better with it.
+            tried = [{**each, "calibrate": resolved["calibrate"]} for each in tried]
+        if not remedy or resolved in tried:
             return False
         if best is None or not set(remedy) & set(module.DATA_KEYWORDS):
             return True

@@ -51,6 +51,15 @@ def test_what_helps_beyond_noise_is_kept_and_the_story_survives(tmp_path: Path, 
     }
 
 
+def test_what_did_not_help_is_not_tried_again_after_a_calibration(monkeypatch: pytest.MonkeyPatch):
+    remedies = ("useless", {"label_smoothing": 1e-6}), ("unsure", {"calibrate": True})
+    monkeypatch.setattr(kerasdl.ImageClassification, "diagnose", found(*remedies))
+    monkeypatch.setattr(improvement, "_surer", lambda _, after: 0.1 if after.config["calibrate"] else None)
+    result = kerasdl.improve(image_classification, "digits", **SHORT)
+    assert [attempt["finding"] for attempt in result.story] == ["", "useless", "unsure"]
+    assert result.story[2]["kept"]
+
+
 def test_a_start_that_has_no_finite_loss_is_mended():
     start = {**SHORT, "optimizer": "sgd", "schedule": "constant", "learning_rate": 1e30, "gradient_clip": None}
     with pytest.raises(FloatingPointError, match="No attempt had a finite loss: as it was: failed"):

@@ -171,7 +171,6 @@ def _overfitting(
     gap = train_accuracy - accuracy
     if low <= high or gap < SMALLEST_GAP:
         return None
-    dropout = config.get("dropout") or 0.0
     losses = np.asarray(history["val_loss"], dtype=float)
     best = int(np.nanargmin(losses)) + 1
     early = best <= len(losses) / 2 and losses[-1] > 1.1 * losses[best - 1]
@@ -189,11 +188,7 @@ def _overfitting(
         "The model knows its training examples better than new ones"
         + (f", and the epochs after the {best}. made that worse" if early else "")
         + "; regularize it or give it more data.",
-        {
-            "dropout": round(min(0.6, dropout + 0.2), 2),
-            "weight_decay": max(0.01, 2 * (config.get("weight_decay") or 0.0)),
-            **remedies.best_epoch(config),
-        },
+        remedies.regularized(config),
     )
 
 

@@ -30,6 +30,24 @@ def best_epoch(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"keep": "best"} if config.get("keep") == "last" else {}
 
 
+def regularized(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what leaves a model less room to learn its examples by heart.
+
+    A perceptron on images becomes convolutional: it has a weight for each pixel and unit, where a convolution has the
+    same for all places (LeCun et al. 1989, doi:10.1162/neco.1989.1.4.541). Else more dropout and weight decay, and
+    images that are moved a little, which changes no class.
+    """
+    if config.get("architecture") == "mlp":
+        return {"architecture": "cnn", **best_epoch(config)}
+    moved = {"augmentation": "shift"} if config.get("augmentation") in ("none", [], ()) else {}
+    return {
+        "dropout": round(min(0.6, (config.get("dropout") or 0.0) + 0.2), 2),
+        "weight_decay": max(0.01, 2 * (config.get("weight_decay") or 0.0)),
+        **moved,
+        **best_epoch(config),
+    }
+
+
 def has(config: Mapping[str, Any], name: str) -> bool:
     """Return whether the architecture has that option: those of others are None."""
     return config.get(name) is not None

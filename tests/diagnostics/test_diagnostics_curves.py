@@ -76,6 +76,18 @@ def test_remedies_have_bounds() -> None:
     assert finding.remedy == {"dropout": 0.6, "weight_decay": 0.01, "keep": "best"}
 
 
+def test_a_perceptron_on_images_becomes_convolutional_and_images_are_moved() -> None:
+    perceptron = {**CONFIG, "architecture": "mlp", "augmentation": "none", "keep": "last"}
+    finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80, config=perceptron)["overfitting"]
+    assert finding.remedy == {"architecture": "cnn", "keep": "best"}
+    still = {**CONFIG, "architecture": "cnn", "augmentation": "none"}
+    finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80, config=still)["overfitting"]
+    assert finding.remedy == {"dropout": 0.4, "weight_decay": 0.1, "augmentation": "shift"}
+    moved = {**still, "augmentation": "light"}
+    finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80, config=moved)["overfitting"]
+    assert finding.remedy == {"dropout": 0.4, "weight_decay": 0.1}
+
+
 def test_underfitting() -> None:
     falling = {"loss": [2.0, 1.5, 1.2], "val_loss": [2.0, 1.6, 1.3]}
     finding = diagnose(history=falling, train_accuracy=0.7, validation_accuracy=0.7)["underfitting"]

@@ -63,7 +63,7 @@ def garment_scenes(data_dir: str | Path | None = None) -> dict[str, Triple]:
             # What is dark in a garment is part of it; only what is almost black is outside.
             np.minimum(part.inputs[..., 0] / 64.0, 1.0),
             names[part.targets],
-            COUNTS[split] * (2 if split == "train" else 1),
+            COUNTS[split] * (4 if split == "train" else 1),
             seed=number,
             shades=part.inputs[..., 0] / 255.0,
         )
