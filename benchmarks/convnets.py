@@ -5,11 +5,11 @@
     python benchmarks/convnets.py --models cnn --sides Keras kerasdl
 
 The same networks, 28 x 28 pixels, float32, Adam, random images in memory. Keras: `compile` and `fit` on arrays.
-kerasdl: `kerasdl.training.fit`, with all that a recipe does beside (looking at gradients, watching for losses that are
-no number). PyTorch: the loop of its tutorial with a DataLoader. Each side is a process of its own, they take turns, and
-the median time between the ends of two steps counts, after the first five. "system" is the share of processor time that
-the operating system took: Keras's memory is given back to it after each step and has to be found and cleared anew,
-kerasdl's is kept (`kerasdl/training/allocator.py`).
+kerasdl: `kerasdl.training.fit` as recipes call it (what it looks at every sixty batches or more is not in a median).
+PyTorch: the loop of its tutorial with a DataLoader. Each side is a process of its own, they take turns, and the median
+time between the ends of two steps counts, after the first five. "system" is the share of processor time that the
+operating system took: freed memory that went back to it has to be found and cleared anew in each step. kerasdl keeps it
+(`kerasdl/training/allocator.py`); the other two are as they come.
 """
 
 from __future__ import annotations
@@ -52,12 +52,9 @@ def main() -> None:
         for _ in range(options.rounds):
             for side, runs in found.items():
                 arguments = ["--measure", "--models", model, "--sides", side, "--steps", str(options.steps)]
-                answer = subprocess.run(
-                    [sys.executable, __file__, *arguments],
-                    check=True,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                )
+                answer = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True)
+                if answer.returncode:
+                    raise RuntimeError(f"{side}, {model}:\n{answer.stderr}")
                 runs.append(json.loads(answer.stdout.splitlines()[-1]))
         parameters = {run["parameters"] for runs in found.values() for run in runs}
         if len(parameters) > 1:

@@ -3,6 +3,7 @@
     python benchmarks/object_detection.py                     # about ten minutes of training on two free cores
     python benchmarks/object_detection.py --epochs 1          # to see that it runs
     python benchmarks/object_detection.py --only latency
+    python benchmarks/object_detection.py --only kerasdl --data garment_scenes --backbone efficientnet_lite0 --epochs 9
     pip install ultralytics
     python benchmarks/object_detection.py --only ultralytics --seconds 600
 
@@ -38,13 +39,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="digit_scenes")
     parser.add_argument("--size", default="nano")
+    parser.add_argument("--backbone", help="with ImageNet's weights; by default the kit's own, from scratch")
     parser.add_argument("--epochs", type=int, help="by default those of the recipe")
     parser.add_argument("--calls", type=int, default=100)
     parser.add_argument("--only", choices=["kerasdl", "latency", "ultralytics"])
     parser.add_argument("--seconds", type=float, default=600, help="that ultralytics trains")
     options = parser.parse_args()
     if options.only in (None, "kerasdl"):
-        train(options.data, options.size, options.epochs)
+        train(options.data, options.size, options.backbone, options.epochs)
     if options.only == "ultralytics":
         train_peer(options.data, options.seconds)
     if options.only in (None, "latency"):
@@ -55,16 +57,19 @@ def main() -> None:
         print(f"  ratio {whole / bare:.2f} (target below 1.5)")
 
 
-def train(data: str, size: str, epochs: int | None) -> None:
+def train(data: str, size: str, backbone: str | None, epochs: int | None) -> None:
     """Train, all else by the recipe's defaults, and print what the test split says."""
     from recipes import object_detection
 
-    keywords = {} if epochs is None else {"epochs": epochs}
+    keywords: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+    if backbone is not None:
+        keywords |= {"backbone": backbone, "weights": "imagenet"}
     wall, cpu = time.perf_counter(), time.process_time()
     result = object_detection.train(data, size=size, verbose=2, **keywords)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    epoch = f"epoch {result.best_epoch} of {len(result.history['loss'])} kept"
     show(
-        f"{data}, {size}, test split, epoch {result.best_epoch} of {len(result.history['loss'])} kept",
+        f"{data}, {size}, {backbone or 'own'} backbone, test split, {epoch}",
         result.metrics,
         f"{result.model.count_params():,} parameters; data, training, measuring and diagnosis",
         wall,

@@ -207,7 +207,7 @@ def _is_new(
         asked = module.resolve(data=data, **{**keywords, **remedy})
         resolved = configuration.jsonable(asked)
         if "calibrate" in resolved and "calibrate" not in remedy:
-            # It changes no weights: what was tried without it would be no better with it.
+            # It changes no weights: what was tried without it would give the same answers with it.
             tried = [{**each, "calibrate": resolved["calibrate"]} for each in tried]
         if not remedy or resolved in tried:
             return False

@@ -174,6 +174,7 @@ def _overfitting(
     losses = np.asarray(history["val_loss"], dtype=float)
     best = int(np.nanargmin(losses)) + 1
     early = best <= len(losses) / 2 and losses[-1] > 1.1 * losses[best - 1]
+    remedy = remedies.regularized(config)
     return Finding(
         "overfitting",
         {
@@ -187,8 +188,9 @@ def _overfitting(
         },
         "The model knows its training examples better than new ones"
         + (f", and the epochs after the {best}. made that worse" if early else "")
-        + "; regularize it or give it more data.",
-        remedies.regularized(config),
+        + ("; regularize it" if "dropout" in remedy else "; convolutions need fewer examples: take them")
+        + " or give it more data.",
+        remedy,
     )
 
 

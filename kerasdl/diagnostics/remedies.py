@@ -39,11 +39,12 @@ def regularized(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     if config.get("architecture") == "mlp":
         return {"architecture": "cnn", **best_epoch(config)}
-    moved = {"augmentation": "shift"} if config.get("augmentation") in ("none", [], ()) else {}
+    # Not in fine-tuning, where features of still images are computed once.
+    still = config.get("augmentation") in ("none", [], ()) and "image_size" in config and "feature_passes" not in config
     return {
         "dropout": round(min(0.6, (config.get("dropout") or 0.0) + 0.2), 2),
         "weight_decay": max(0.01, 2 * (config.get("weight_decay") or 0.0)),
-        **moved,
+        **({"augmentation": "shift"} if still else {}),
         **best_epoch(config),
     }
 

@@ -61,7 +61,7 @@ def fit(
     Batches come in an order that depends only on `seed` and their position, so the same call with the same initial
     weights gives the same weights. With `ema`, validation and the best weights are those of the moving average. A
     training whose loss becomes infinite or NaN stops there, and the model keeps its best epoch before. Memory that a
-    step frees is kept for the next one, and given back at the end.
+    step frees is kept for the next one until the end: see :func:`kerasdl.training.allocator.keep_freed_memory`.
 
     Args:
         model: Any Keras model; it is compiled here.

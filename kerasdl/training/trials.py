@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 
+from kerasdl.training.allocator import keep_freed_memory
 from kerasdl.training.batches import TrainingBatches
 
 # The share of the expected run that calibration may take, and how much shorter a run must become to leave the default.
@@ -187,7 +188,8 @@ def _measure(
 ) -> Timing:
     model.compile(jit_compile=candidate[1], steps_per_execution=candidate[2], **compile_keywords)
     watch = _Stopwatch()
-    model.fit(batches.source(), epochs=1, steps_per_epoch=10**6, shuffle=False, verbose=0, callbacks=[watch])
+    with keep_freed_memory():  # as in the training
+        model.fit(batches.source(), epochs=1, steps_per_epoch=10**6, shuffle=False, verbose=0, callbacks=[watch])
     # The fastest window is the one that other work on the machine disturbed least.
     execution = min(watch.windows)
     return {

@@ -48,7 +48,7 @@ def test_prepared_data_is_read_without_its_downloads(dataset, data_dir):
 def test_garment_scenes_keep_the_splits_apart(dataset, data_dir, monkeypatch):
     monkeypatch.setattr(scenes, "COUNTS", {"train": 8, "validation": 8, "test": 8})
     found = load("garment_scenes", kind="detection", data_dir=data_dir)
-    assert found.counts == {"train": 16, "validation": 8, "test": 8}
+    assert found.counts == {"train": 32, "validation": 8, "test": 8}
     assert set(found.class_names) <= set(dataset.class_names)
     made = scenes.make_scenes(
         np.minimum(dataset.test.inputs[..., 0] / 64.0, 1.0),

@@ -76,16 +76,21 @@ def test_remedies_have_bounds() -> None:
     assert finding.remedy == {"dropout": 0.6, "weight_decay": 0.01, "keep": "best"}
 
 
-def test_a_perceptron_on_images_becomes_convolutional_and_images_are_moved() -> None:
+def test_a_perceptron_becomes_convolutional() -> None:
     perceptron = {**CONFIG, "architecture": "mlp", "augmentation": "none", "keep": "last"}
     finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80, config=perceptron)["overfitting"]
     assert finding.remedy == {"architecture": "cnn", "keep": "best"}
-    still = {**CONFIG, "architecture": "cnn", "augmentation": "none"}
-    finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80, config=still)["overfitting"]
-    assert finding.remedy == {"dropout": 0.4, "weight_decay": 0.1, "augmentation": "shift"}
-    moved = {**still, "augmentation": "light"}
-    finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80, config=moved)["overfitting"]
-    assert finding.remedy == {"dropout": 0.4, "weight_decay": 0.1}
+    assert "convolutions need fewer examples" in finding.advice
+
+
+def test_images_are_moved_where_they_stand_still() -> None:
+    images = {**CONFIG, "architecture": "cnn", "augmentation": "none", "image_size": None}
+    series = {**CONFIG, "augmentation": "none", "length": None}
+    moved = {**images, "augmentation": "light"}
+    frozen = {**images, "feature_passes": 1}
+    for config, more in ((images, {"augmentation": "shift"}), (series, {}), (moved, {}), (frozen, {})):
+        finding = diagnose(train_accuracy=0.99, validation_accuracy=0.80, config=config)["overfitting"]
+        assert finding.remedy == {"dropout": 0.4, "weight_decay": 0.1, **more}
 
 
 def test_underfitting() -> None:

@@ -1,4 +1,4 @@
-"""Memory that is kept for the next step: fewer pages to find, the same numbers, and given back at the end."""
+"""Memory that is kept for the next step: fewer pages to find, and given back at the end."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ import ctypes
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 from kerasdl.training import allocator
 
-glibc = pytest.mark.skipif(allocator._glibc() is None, reason="memory is not managed by glibc here")
+glibc = pytest.mark.skipif(allocator._glibc() is None, reason="memory is not glibc's, or set by a variable")
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[int, int]]:
+    """What would be set, in order, on a machine with glibc."""
+    found: list[dict[int, int]] = []
+    monkeypatch.setattr(allocator, "_glibc", lambda: ctypes.CDLL(None))
+    monkeypatch.setattr(allocator, "_set", lambda _, options: found.append(options))
+    return found
 
 
 def faults() -> int:
@@ -75,8 +86,39 @@ def test_it_ends_also_where_training_fails() -> None:
     assert resident() < full - 192 * 2**20
 
 
-def test_elsewhere_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert allocator._glibc() is None
+def test_fits_that_overlap_reset_it_once(recorded: list[dict[int, int]]) -> None:
+    outer, inner = allocator.keep_freed_memory(), allocator.keep_freed_memory()
+    outer.__enter__()
+    inner.__enter__()
+    outer.__exit__(None, None, None)
+    assert recorded == [allocator.KEEP]
+    inner.__exit__(None, None, None)
+    assert recorded == [allocator.KEEP, allocator.USUAL]
+
+
+def test_every_fit_does_it(recorded: list[dict[int, int]], build: Any, train: Any) -> None:
+    seen: list[list[dict[int, int]]] = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append(list(recorded))
+
+    train(build(), callbacks=[Look()])
+    assert seen
+    assert all(each == [allocator.KEEP] for each in seen)
+    assert recorded == [allocator.KEEP, allocator.USUAL]
+
+
+@pytest.mark.parametrize("elsewhere", ["system", "variable"])
+def test_elsewhere_nothing_changes(
+    elsewhere: str, recorded: list[dict[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(allocator, "_set", lambda _, options: recorded.append(options))
+    if elsewhere == "system":
+        monkeypatch.setattr(sys, "platform", "darwin")
+    else:
+        monkeypatch.setenv("MALLOC_TOP_PAD_", "1000000")
     with allocator.keep_freed_memory():
         pass
+    assert recorded == []
