@@ -63,7 +63,8 @@ def main() -> None:
         for side, rate in rates.items():
             system = statistics.median(run["system"] for run in found[side])
             share = f"{rate / rates['kerasdl']:.2f}" if "kerasdl" in rates else ""
-            cells = model, BATCH[model], f"{parameters.copy().pop():,}", side, f"{rate:.0f}", share, f"{system:.0%}"
+            size = f"{found[side][0]['parameters']:,}"
+            cells = model, BATCH[model], size, side, f"{rate:.0f}", share, f"{system:.0%}"
             print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
