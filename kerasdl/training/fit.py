@@ -12,6 +12,7 @@ import keras
 from kerasdl import keywords
 from kerasdl.training.allocator import keep_freed_memory
 from kerasdl.training.batches import Augment, Encode, EvaluationBatches, Examples, TrainingBatches
+from kerasdl.training.building import build_variables
 from kerasdl.training.callbacks import BestEpoch, LearningRateRecord, ProgressDisplay
 from kerasdl.training.finite import FiniteLoss
 from kerasdl.training.gradient_log import GradientLog
@@ -143,8 +144,7 @@ def fit(
         jit_compile=jit_compile or keras.backend.backend() == "jax",
         steps_per_execution=next(n for n in range(steps_per_execution, 0, -1) if batches.steps % n == 0),
     )
-    # Not left to the first step: a checkpoint restores the optimizer's variables before it.
-    model.optimizer.build(model.trainable_variables)
+    build_variables(model, batches[0])
     best = BestEpoch(last=keep == "last", monitor=monitor, patience=early_stopping or epochs, restore_best_weights=True)
     stateful: list[keras.callbacks.Callback] = []
     if made.use_ema:

@@ -15,6 +15,7 @@ from kerasdl import checks, keywords
 from kerasdl.configuration import write_text
 from kerasdl.errors import InputError
 from kerasdl.training.batches import Augment, Encode, Examples, TrainingBatches
+from kerasdl.training.building import build_variables
 from kerasdl.training.optimizers import make_optimizer
 
 # The loss's moving average, and how many times its best it may become before the test stops (both as in fastai).
@@ -138,6 +139,7 @@ def find_learning_rate(
     smoothed: list[float] = []
     try:
         trial.compile(optimizer=_fresh(optimizer, smallest, steps, weight_decay), loss=loss)
+        build_variables(trial, batches[0])
         average = 0.0
         for step, rate in enumerate(rates):
             trial.optimizer.learning_rate = rate

@@ -18,6 +18,7 @@ from keras.src.backend.common import global_state
 
 from kerasdl.training.allocator import keep_freed_memory
 from kerasdl.training.batches import TrainingBatches
+from kerasdl.training.building import build_variables
 
 # The share of the expected run that calibration may take, and how much shorter a run must become to leave the default.
 BUDGET, GAIN = 0.03, 1.05
@@ -187,6 +188,7 @@ def _measure(
     model: keras.Model, batches: TrainingBatches, candidate: Candidate, compile_keywords: dict[str, Any]
 ) -> Timing:
     model.compile(jit_compile=candidate[1], steps_per_execution=candidate[2], **compile_keywords)
+    build_variables(model, batches[0])
     watch = _Stopwatch()
     with keep_freed_memory():  # as in the training
         model.fit(batches.source(), epochs=1, steps_per_epoch=10**6, shuffle=False, verbose=0, callbacks=[watch])
