@@ -59,8 +59,8 @@ def search(
             arguments of `train`; or a mapping of single entries that replace or extend those of the recipe, such as
             {"dropout": (0.0, 0.6), "batch_size": [32, 64]}: a list of values, a pair of numbers, one of KerasTuner's
             hyperparameter objects, a function of `hp`, or a single value.
-        tuner: random, grid, bayesian, hyperband (many trials for few epochs, the best of them for more), or one of
-            KerasTuner's tuners or oracles.
+        tuner: random, grid, bayesian, hyperband (many trials for few epochs, the best of them for more; a forest
+            that learns from all of them picks new ones), or one of KerasTuner's tuners or oracles.
         max_trials: Different points of the space at most. A smaller space is tried out in full.
         objective: What is searched by, such as val_loss or val_accuracy, at the epoch whose weights are kept; by
             default val_accuracy where each example has one class, else val_loss.

@@ -159,13 +159,14 @@ def _watch(path: Path, until: int | None) -> Any:
 
     from kerasdl import training
 
+    begun = time.monotonic()  # not an attribute: a checkpoint would bring back that of an earlier process
+
     class Watch(keras.callbacks.Callback):
         """Writes every epoch into a file, and pauses the training."""
 
         def __init__(self) -> None:
             super().__init__()
             self.epochs = 0  # a plain number: part of the checkpoint
-            self._begun = time.monotonic()
 
         @property
         def paused(self) -> bool:
@@ -180,7 +181,7 @@ def _watch(path: Path, until: int | None) -> Any:
             numbers = {name: float(value) for name, value in (logs or {}).items()}
             line = {
                 "epoch": self.epochs,
-                "seconds": round(time.monotonic() - self._begun, 3),
+                "seconds": round(time.monotonic() - begun, 3),
                 "logs": {name: value if math.isfinite(value) else repr(value) for name, value in numbers.items()},
             }
             with open(path, "a", encoding="utf-8") as file:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,8 @@ def make_proposer(
     """
     import keras_tuner
 
+    from kerasdl.tuning.guided import GuidedOracle
+
     goal = keras_tuner.Objective(objective, direction)
     oracle = getattr(tuner, "oracle", tuner)
     if not isinstance(tuner, str):
@@ -80,7 +82,7 @@ def make_proposer(
     check_choice("tuner", tuner, TUNERS)
     makers = {
         "random": keras_tuner.oracles.RandomSearchOracle,
-        "hyperband": keras_tuner.oracles.RandomSearchOracle,
+        "hyperband": GuidedOracle,
         "grid": keras_tuner.oracles.GridSearchOracle,
         "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
     }
@@ -90,7 +92,9 @@ def make_proposer(
     cheap = tuner != "bayesian"
     made._max_collisions = 1000 if cheap else 0
     proposer = OracleProposer(made, space, max_trials=max_trials, tries=TRIES if cheap else 1)
-    return Halving(proposer, max_trials=max_trials, minimize=direction == "min") if tuner == "hyperband" else proposer
+    if tuner != "hyperband":
+        return proposer
+    return Halving(proposer, observe=made.observe, max_trials=max_trials, minimize=direction == "min")
 
 
 class OracleProposer:
@@ -219,19 +223,29 @@ class Halving:
     """Hyperband: many trials for few epochs; of each group a third goes on, for three times the epochs.
 
     A trial that goes on is the same training, its schedule laid out for all of its epochs from the start. Brackets
-    differ in how early they choose; the last one trains every trial to the end.
+    differ in how early they choose; the last one trains every trial to the end. New points are guided by the scores
+    of all trials so far, those that paused included.
 
     Args:
         sampler: Where new points come from.
+        observe: Is told the hyperparameters of every trial that paused or ended, its share of its epochs and its score.
         max_trials: Different points at most.
         minimize: Whether a lower score is better.
         rungs: Times that a trial is looked at in the first bracket.
 
-    Reference: Li et al., Hyperband, arXiv:1603.06560
+    Reference: Li et al., Hyperband, arXiv:1603.06560; guided as in Falkner et al., BOHB, arXiv:1807.01774
     """
 
-    def __init__(self, sampler: OracleProposer, *, max_trials: int, minimize: bool, rungs: int = 3):
-        self._sampler = sampler
+    def __init__(
+        self,
+        sampler: OracleProposer,
+        *,
+        observe: Callable[[Mapping[str, Any], float, float | None], None],
+        max_trials: int,
+        minimize: bool,
+        rungs: int = 3,
+    ):
+        self._sampler, self._observe = sampler, observe
         self._sign = 1 if minimize else -1
         sizes = self._sizes(max_trials, rungs)
         self._brackets = [_Bracket(size, depth) for depth, size in sizes]
@@ -279,6 +293,7 @@ class Halving:
         bracket = self._of[trial]
         bracket.running.discard(trial)
         bracket.scores.setdefault(bracket.reached[trial], {})[trial] = score
+        self._observe(self._points[trial].values, bracket.share(bracket.reached[trial]), score)
         if bracket.reached[trial] == bracket.depth or score is None:
             self._sampler.tell(trial, score)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,29 @@ def test_the_same_scores_give_the_same_points(tuner: str) -> None:
 def test_bayesian_goes_where_it_is_good() -> None:
     found = drained(make("bayesian", line, 9), lambda proposal: (proposal.point.keywords["x"] - 0.7) ** 2)
     assert min(abs(proposal.point.keywords["x"] - 0.7) for proposal in found[3:]) < 0.05
+
+
+def conditional(hp: Any) -> dict[str, Any]:
+    kind = hp.Choice("kind", ["wide", "deep"])
+    name = "units" if kind == "wide" else "layers"
+    return {"kind": kind, "rate": hp.Float("rate", 1e-4, 1.0, sampling="log"), name: hp.Int(name, 1, 64)}
+
+
+def test_hyperband_learns_where_it_is_good_from_paused_trials_too() -> None:
+    def score(proposal: proposers.Proposal) -> float | None:
+        point = proposal.point.keywords
+        if point["rate"] > 0.1:
+            return None  # diverged
+        return (math.log10(point["rate"]) + 2.5) ** 2 + (point["kind"] == "wide") + 1 / proposal.share
+
+    found = drained(make("hyperband", conditional, 49), score)
+    points = {proposal.trial: proposal.point.keywords for proposal in found}
+    good = [point["kind"] == "deep" and 1e-3 < point["rate"] < 1e-2 for point in points.values()]
+    # An eighth is, by chance; a quarter of the points are left to chance.
+    assert sum(good[12:]) / len(good[12:]) > 0.4
+    assert sum(good[:10]) <= 4
+    diverging = [points[trial]["rate"] > 0.1 for trial in points]
+    assert sum(diverging[12:]) / len(diverging[12:]) < 0.2
 
 
 def test_halving_gives_the_better_third_three_times_the_epochs() -> None:
