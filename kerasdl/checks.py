@@ -217,6 +217,20 @@ def checkpoint_every(name: str, value: Any) -> None:
         )
 
 
+def strategy(name: str, value: Any) -> None:
+    """Check for the one strategy that several devices are trained with, and say of others why not."""
+    if value == "mirrored":
+        return
+    fails = value in ("multi_worker_mirrored", "parameter_server")
+    raise InputError(
+        name,
+        received=repr(value) + (", which fails in the fit of Keras 3 (keras-team/keras#20585)" if fails else ""),
+        expected="mirrored, for all devices of one machine, or nothing",
+        mend=f'Pass {name}="mirrored". Across machines, set keras.distribution on the JAX backend around '
+        "kerasdl.training.fit.",
+    )
+
+
 def boolean(name: str, value: Any) -> None:
     """Check for True or False."""
     if not isinstance(value, bool):

@@ -54,6 +54,7 @@ CHECKS: dict[str, checks.Check] = {
     "precision": checks.choice(*PRECISIONS),
     "jit_compile": checks.or_auto(checks.boolean),
     "steps_per_execution": checks.or_auto(checks.integer(1)),
+    "strategy": checks.strategy,
     "skip_bad_batches": checks.integer(0, example=3),
     "seed": checks.integer(0, maximum=2**32 - 1),
     "directory": checks.new_directory,

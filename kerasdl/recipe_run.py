@@ -74,21 +74,26 @@ def run_recipe(
     arguments = {**arguments, **run_directory.decided(folder, arguments)}
     while True:
         try:
+            arguments = arguments | training.suited(arguments)
             decided = arguments | prepare(arguments)
             config = configured(decided, dataset)
             if decided["verbose"]:
                 print(f"Data: {dataset.describe()}\nConfiguration:\n{configuration.describe(config)}", flush=True)
             if folder is not None and run_directory.is_finished(folder, config):
                 return _said(Result.load(folder, data=dataset), decided["verbose"])
-            keras.utils.set_random_seed(decided["seed"])
-            model = build(decided)
-            if decided["verbose"]:
-                _say_slow_kernels(model)
-            _check_optimizer(decided)
-            if folder is not None:
-                run_directory.begin(folder, config)
-            gradients: dict[str, Any] = {}
-            history = fit(model, decided | run_directory.places(folder) | {"gradient_log": gradients})
+            strategy = decided["strategy"]
+            with training.distributed(strategy):
+                keras.utils.set_random_seed(decided["seed"])
+                model = build(decided)
+                if decided["verbose"]:
+                    _say_slow_kernels(model)
+                _check_optimizer(decided)
+                if folder is not None:
+                    run_directory.begin(folder, config)
+                gradients: dict[str, Any] = {}
+                history = fit(model, decided | run_directory.places(folder) | {"gradient_log": gradients})
+            if strategy is not None:
+                model = training.undistributed(model)
             break
         except Exception as error:
             if not training.is_out_of_memory(error):

@@ -58,6 +58,7 @@ def train(
     precision: str = "float32",
     jit_compile: bool | str = False,
     steps_per_execution: int | str = 1,
+    strategy: str | None = None,
     skip_bad_batches: int = 0,
     seed: int = 0,
     image_size: int | Sequence[int] | None = None,
@@ -118,6 +119,7 @@ def train(
         precision: float32, bfloat16 or float16 (mixed precision; weights and logits stay float32), or auto.
         jit_compile: XLA: true, false or auto.
         steps_per_execution: Batches that run without a return to Python, or auto.
+        strategy: mirrored, to train on all GPUs of the machine; each gets its part of every batch.
         skip_bad_batches: Up to so many batches whose loss is not finite are undone and passed over.
         seed: Seed of the head, of dropout and of the order of images.
         image_size: Side in pixels, or height and width, that images are resized to. By default they stay as they are,

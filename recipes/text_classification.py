@@ -62,6 +62,7 @@ def train(
     precision: str = "float32",
     jit_compile: bool | str = False,
     steps_per_execution: int | str = 1,
+    strategy: str | None = None,
     skip_bad_batches: int = 0,
     seed: int = 0,
     num_classes: int | None = None,
@@ -118,6 +119,7 @@ def train(
         jit_compile: XLA: true, false or auto.
         steps_per_execution: Batches that run without a return to Python, or auto. What is auto is chosen by a short
             measurement on this model and machine, at most 3 % of the expected run.
+        strategy: mirrored, to train on all GPUs of the machine; each gets its part of every batch.
         skip_bad_batches: Up to so many batches whose loss is not finite are undone and passed over.
         seed: Seed of the weights, of dropout and of the order of texts.
         num_classes: Number of classes, when labels may lack some of them.

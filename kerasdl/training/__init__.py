@@ -3,6 +3,7 @@
 from kerasdl.training.auto import resolve_auto
 from kerasdl.training.batches import EvaluationBatches, TrainingBatches
 from kerasdl.training.calibration import Choice, calibrate
+from kerasdl.training.distribution import distributed, suited, undistributed
 from kerasdl.training.fit import fit
 from kerasdl.training.freezing import countable, falling_rates, freeze
 from kerasdl.training.frozen_features import extract_features, kept
@@ -32,6 +33,7 @@ __all__ = [
     "EvaluationBatches",
     "TrainingBatches",
     "describe_hardware",
+    "distributed",
     "divide_logits",
     "fit",
     "freeze",
@@ -44,6 +46,8 @@ __all__ = [
     "proximal",
     "prune_units",
     "smaller_batch",
+    "suited",
+    "undistributed",
     "TrainingInterrupted",
     "versions",
 ]

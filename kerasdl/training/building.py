@@ -20,3 +20,10 @@ def build_variables(model: keras.Model, batch: Any) -> None:
     model.optimizer.build(model.trainable_variables)
     if keras.backend.backend() == "tensorflow":
         model._symbolic_build(data_batch=batch)  # for JAX, Keras does it itself
+        if model._distribute_strategy is not None:
+            # So it would here, and take the first batch of the training for it.
+            model._maybe_symbolic_build = _nothing
+
+
+def _nothing(**arguments: Any) -> None:
+    """Stand for what has been done."""

@@ -14,6 +14,7 @@ from kerasdl.training.allocator import keep_freed_memory
 from kerasdl.training.batches import Augment, Encode, EvaluationBatches, Examples, TrainingBatches
 from kerasdl.training.building import build_variables
 from kerasdl.training.callbacks import BestEpoch, LearningRateRecord, ProgressDisplay
+from kerasdl.training.distribution import evaluation_batch_size, synchronize
 from kerasdl.training.finite import FiniteLoss
 from kerasdl.training.gradient_log import GradientLog
 from kerasdl.training.optimizers import make_optimizer
@@ -144,6 +145,7 @@ def fit(
         jit_compile=jit_compile or keras.backend.backend() == "jax",
         steps_per_execution=next(n for n in range(steps_per_execution, 0, -1) if batches.steps % n == 0),
     )
+    synchronize(model)
     build_variables(model, batches[0])
     best = BestEpoch(last=keep == "last", monitor=monitor, patience=early_stopping or epochs, restore_best_weights=True)
     stateful: list[keras.callbacks.Callback] = []
@@ -182,7 +184,9 @@ def fit(
                 steps_per_epoch=batches.steps,
                 shuffle=False,
                 validation_data=EvaluationBatches(
-                    validation, batch_size=batch_size, encode_targets=encode_targets
+                    validation,
+                    batch_size=evaluation_batch_size(len(validation), batch_size),
+                    encode_targets=encode_targets,
                 ).source(),
                 epochs=epochs,
                 callbacks=[*stateful, *watchers],

@@ -235,3 +235,17 @@ def test_mixed_precision(build: Any, train: Any, precision: str) -> None:
     assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
     assert model.predict(np.zeros((2, 3), "float32"), verbose=0).dtype == np.float32
     assert history["loss"][1] < history["loss"][0]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX traces once by itself, PyTorch never")
+def test_a_step_is_traced_once(build: Any, train: Any) -> None:
+    traces = []
+
+    class Traced(keras.Model):
+        def train_step(self, data: Any) -> Any:
+            traces.append(data)
+            return super().train_step(data)
+
+    plain = build()
+    train(Traced(plain.inputs, plain.outputs), metrics=["accuracy"])
+    assert len(traces) == 1
