@@ -9,12 +9,14 @@ kerasdl: `kerasdl.training.fit` as recipes call it (what it looks at every sixty
 PyTorch: the loop of its tutorial with a DataLoader. Each side is a process of its own, they take turns, and the median
 time between the ends of two steps counts, after the first five. "system" is the share of processor time that the
 operating system took: freed memory that went back to it has to be found and cleared anew in each step. kerasdl keeps it
-(`kerasdl/training/allocator.py`); the other two are as they come.
+(`kerasdl/training/allocator.py`); the other two are as they come. "first step" is the time from the call to its end:
+building the network, tracing and compiling it; imports are done before.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import resource
@@ -46,7 +48,10 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(options.models[0], options.sides[0], options.steps)))
         return
-    print("| model | batch | parameters | side | images/s | of kerasdl's | system |\n|---|---|---|---|---|---|---|")
+    print(
+        "| model | batch | parameters | side | images/s | of kerasdl's | system | first step |\n"
+        "|---|---|---|---|---|---|---|---|"
+    )
     for model in options.models:
         found: dict[str, list[dict[str, Any]]] = {side: [] for side in options.sides}
         for _ in range(options.rounds):
@@ -64,12 +69,13 @@ def main() -> None:
             system = statistics.median(run["system"] for run in found[side])
             share = f"{rate / rates['kerasdl']:.2f}" if "kerasdl" in rates else ""
             size = f"{found[side][0]['parameters']:,}"
-            cells = model, BATCH[model], size, side, f"{rate:.0f}", share, f"{system:.0%}"
+            first = statistics.median(run["first"] for run in found[side])
+            cells = model, BATCH[model], size, side, f"{rate:.0f}", share, f"{system:.0%}", f"{first:.1f} s"
             print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 def measure(name: str, side: str, steps: int) -> dict[str, Any]:
-    """Train so many steps on one side; return the seconds of one, the system's share, and the number of parameters."""
+    """Train so many steps on one side; return their median, the first one's end, the system's share, the parameters."""
     generator = np.random.default_rng(0)
     count = BATCH[name] * (steps + WARM_UP)
     images = generator.integers(0, 256, (count, 28, 28, 1), np.uint8)
@@ -83,12 +89,17 @@ def measure(name: str, side: str, steps: int) -> dict[str, Any]:
     if side == "PyTorch":
         from torch_convnets import train
 
+        began = time.perf_counter()
         parameters = train(name, images, targets, batch=BATCH[name], done=done)
     else:
+        for module in ("kerasdl.models", "kerasdl.training"):
+            importlib.import_module(module)
+        began = time.perf_counter()
         parameters = train_keras(name, images, targets, kit=side == "kerasdl", done=done)
     wall, user, system = np.diff(np.array(marks)[WARM_UP - 1 :], axis=0).T
     share = float(system.sum() / (user.sum() + system.sum()))
-    return {"seconds": float(np.median(wall)), "system": share, "parameters": parameters}
+    first = marks[0][0] - began
+    return {"seconds": float(np.median(wall)), "first": first, "system": share, "parameters": parameters}
 
 
 def train_keras(name: str, images: np.ndarray, targets: np.ndarray, *, kit: bool, done: Callable[[], None]) -> int:
@@ -111,9 +122,10 @@ def train_keras(name: str, images: np.ndarray, targets: np.ndarray, *, kit: bool
         split = kerasdl.data.Split(images, targets)
         few = kerasdl.data.Split(images[:32], targets[:32])
         ways: dict[str, Any] = {"epochs": 1, "batch_size": BATCH[name], "optimizer": "adam", "learning_rate": 1e-3}
-        kerasdl.training.fit(model, split, few, loss=loss, gradient_log={}, callbacks=[Clock()], verbose=0, **ways)
+        ways |= {"loss": loss, "metrics": ["accuracy"], "gradient_log": {}, "callbacks": [Clock()], "verbose": 0}
+        kerasdl.training.fit(model, split, few, **ways)
     else:
-        model.compile(keras.optimizers.Adam(1e-3), loss)
+        model.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"])
         model.fit(images, targets, batch_size=BATCH[name], epochs=1, verbose=0, callbacks=[Clock()])
     return sum(int(np.prod(weights.shape)) for weights in model.trainable_weights)
 
