@@ -74,7 +74,7 @@ def run_recipe(
     arguments = {**arguments, **run_directory.decided(folder, arguments)}
     while True:
         try:
-            arguments = arguments | training.suited(arguments)
+            arguments = arguments | training.suited(arguments, examples or len(dataset.train))
             decided = arguments | prepare(arguments)
             config = configured(decided, dataset)
             if decided["verbose"]:
@@ -162,12 +162,14 @@ def _check_optimizer(decided: Mapping[str, Any]) -> None:
 
 def _with_less_memory(arguments: Mapping[str, Any], examples: int) -> dict[str, Any]:
     before = min(arguments["batch_size"], examples), arguments["gradient_accumulation"]
-    smaller = training.smaller_batch(*before)
+    smaller = None if arguments["strategy"] else training.smaller_batch(*before)
     if smaller is None or not isinstance(arguments["optimizer"], str):
         raise MemoryError(
             f"Memory ran out with batches of {before[0]}. "
             + (
-                "Nothing smaller is left: choose a smaller model or smaller inputs."
+                "Choose smaller batches: with a strategy nothing is accumulated."
+                if arguments["strategy"]
+                else "Nothing smaller is left: choose a smaller model or smaller inputs."
                 if smaller is None
                 else f"Pass batch_size={smaller[0]} and set gradient_accumulation_steps={smaller[1]} on the optimizer."
             )

@@ -22,7 +22,7 @@ from kerasdl.search_run import Search
 from kerasdl.tuning import log, proposers, spaces, wire
 
 # What a search decides about its trials, so that nobody else can.
-OWN = ("directory", "resume", "callbacks", "verbose", "seed", *configuration.RECORDED)
+OWN = ("directory", "resume", "callbacks", "verbose", "seed", "strategy", *configuration.RECORDED)
 
 
 def search(

@@ -9,6 +9,7 @@ import keras
 from kerasdl.detection_matching import average_precision
 from kerasdl.spread import spread
 from kerasdl.training.batches import Examples
+from kerasdl.training.distribution import evaluation_batch_size
 
 # Images that are looked at, spread over the split: a curve needs no more, and costs little beside an epoch.
 IMAGES = 500
@@ -40,7 +41,8 @@ class DetectionCurve(keras.callbacks.Callback):
         if self._detector is None:
             # The same layers and weights, so that what it sees is what the training has come to.
             self._detector = keras.Model(self.model.input, self._detections(self.model.output))
-        found = self._detector.predict(self._images, batch_size=self._batch_size, verbose=0)
+        batch_size = evaluation_batch_size(len(self._images), self._batch_size)
+        found = self._detector.predict(self._images, batch_size=batch_size, verbose=0)
         measured = average_precision(self._targets, **found, num_classes=self._num_classes)
         if logs is not None:
             logs |= {f"val_{name}": measured[name] for name in ("map", "map50")}

@@ -10,6 +10,7 @@ import keras
 
 from kerasdl.errors import InputError
 from kerasdl.training.hardware import accelerators
+from kerasdl.training.remade import copied
 
 # What Keras cannot do on several devices of TensorFlow, and what does without.
 NEEDS_ONE_DEVICE = {
@@ -19,17 +20,18 @@ NEEDS_ONE_DEVICE = {
 }
 
 
-def suited(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def suited(arguments: Mapping[str, Any], examples: int) -> dict[str, Any]:
     """Return what `strategy` makes of "auto" in other arguments, and refuse what several devices cannot do.
 
     Args:
         arguments: Of a recipe, resolved.
+        examples: Examples of an epoch, of which a batch has at most all.
 
     Raises:
         InputError: On the PyTorch backend, for batches that cannot be divided evenly, and on TensorFlow for
-            compilation by XLA, several steps an execution and accumulated gradients.
+            compilation by XLA, several steps an execution, accumulated gradients and float16.
     """
-    strategy, batch_size = arguments["strategy"], arguments["batch_size"]
+    strategy, batch_size = arguments["strategy"], min(arguments["batch_size"], examples)
     if strategy is None:
         return {}
     backend = keras.backend.backend()
@@ -50,14 +52,24 @@ def suited(arguments: Mapping[str, Any]) -> dict[str, Any]:
         )
     if backend == "jax":
         return {}
+    given = dict(arguments)
+    own_steps = getattr(arguments["optimizer"], "gradient_accumulation_steps", None)
+    given["gradient_accumulation"] = max(arguments["gradient_accumulation"], own_steps or 1)
     for name, (value, reason) in NEEDS_ONE_DEVICE.items():
-        if arguments[name] not in (value, "auto"):
+        if given[name] not in (value, "auto"):
             raise InputError(
                 name,
-                received=f"{arguments[name]} with strategy={strategy!r} on TensorFlow",
+                received=f"{given[name]} with strategy={strategy!r} on TensorFlow",
                 expected=f"{value}: {reason}",
                 mend=f"Leave {name} out, or set KERAS_BACKEND=jax.",
             )
+    if given["precision"] == "float16" or (given["precision"] == "auto" and accelerators()):
+        raise InputError(
+            "precision",
+            received=f"{given['precision']} with strategy={strategy!r} on TensorFlow",
+            expected="float32 or bfloat16: Keras looks for overflow of float16 on the first device only",
+            mend='Pass precision="bfloat16".',
+        )
     return {name: value for name, (value, _) in NEEDS_ONE_DEVICE.items()}
 
 
@@ -66,11 +78,12 @@ def distributed(strategy: str | None) -> Iterator[None]:
     """Build and train models on all devices inside this context; on TensorFlow and JAX.
 
     On TensorFlow it is `tf.distribute.MirroredStrategy`, on JAX `keras.distribution.DataParallel`. Gradients are those
-    of the whole batch: one device would learn the same, but for rounding and the random numbers of dropout.
+    of the whole batch: one device would learn the same, but for rounding, the random numbers of dropout, and on
+    TensorFlow the mean of a loss that leaves out missing values, which each device takes over its own.
 
     Args:
-        strategy: "mirrored" for all GPUs or TPUs, or where there are none all processors that the backend shows; None
-            for a single device.
+        strategy: "mirrored" for all GPUs, or where there are none all processors that the backend shows; None for a
+            single device.
 
     Example:
         >>> with distributed("mirrored"):
@@ -91,6 +104,20 @@ def distributed(strategy: str | None) -> Iterator[None]:
             yield
         finally:
             keras.distribution.set_distribution(before)
+
+
+def for_strategy(optimizer: Any) -> Any:
+    """Return an optimizer object as one made in here, inside of :func:`distributed`; all else as it is."""
+    # It belongs to the devices that it is made for.
+    return copied(optimizer) if isinstance(optimizer, keras.optimizers.Optimizer) and _is_distributed() else optimizer
+
+
+def _is_distributed() -> bool:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.distribute.has_strategy()
+    return keras.backend.backend() == "jax" and keras.distribution.distribution() is not None
 
 
 def synchronize(model: keras.Model) -> None:
@@ -121,7 +148,7 @@ def synchronize(model: keras.Model) -> None:
 
 
 def undistributed(model: keras.Model) -> keras.Model:
-    """Return the same model with the same state on one device, outside of :func:`distributed`."""
+    """Return the same model with the same state on one device, outside of :func:`distributed`; it is not compiled."""
     for layer in _normalizations(model):
         layer.synchronized = False
     plain = type(model).from_config(model.get_config())
@@ -131,22 +158,24 @@ def undistributed(model: keras.Model) -> keras.Model:
 
 
 def evaluation_batch_size(examples: int, batch_size: int) -> int:
-    """Return how many examples a batch of an evaluation has, so that the last, smaller one needs nothing of its own.
+    """Return how many examples a batch of an evaluation or of predictions has inside of :func:`distributed`.
 
     On several devices of JAX, Keras divides all batches as the first. Where the last cannot be divided, none shall be.
 
     Args:
-        examples: Examples of the split.
-        batch_size: Of the training.
+        examples: How many there are.
+        batch_size: How many are wanted in a batch.
     """
     distribution = keras.distribution.distribution() if keras.backend.backend() == "jax" else None
-    if distribution is None or examples % distribution.num_model_replicas == 0:
+    if distribution is None:
         return batch_size
-    return batch_size + 1
+    devices = distribution.num_model_replicas
+    return batch_size + 1 if examples % devices and batch_size % devices == 0 else batch_size
 
 
 def _devices() -> list[str]:
-    return accelerators() or keras.distribution.list_devices("cpu")
+    graphics = [name for name in accelerators() if name.startswith("gpu")]
+    return graphics or keras.distribution.list_devices("cpu")
 
 
 class _DataParallel(keras.distribution.DataParallel):

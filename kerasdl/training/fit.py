@@ -12,9 +12,9 @@ import keras
 from kerasdl import keywords
 from kerasdl.training.allocator import keep_freed_memory
 from kerasdl.training.batches import Augment, Encode, EvaluationBatches, Examples, TrainingBatches
-from kerasdl.training.building import build_variables
+from kerasdl.training.building import build_variables, no_batch_taken
 from kerasdl.training.callbacks import BestEpoch, LearningRateRecord, ProgressDisplay
-from kerasdl.training.distribution import evaluation_batch_size, synchronize
+from kerasdl.training.distribution import evaluation_batch_size, for_strategy, synchronize
 from kerasdl.training.finite import FiniteLoss
 from kerasdl.training.gradient_log import GradientLog
 from kerasdl.training.optimizers import make_optimizer
@@ -126,7 +126,7 @@ def fit(
         class_weight=class_weight,
     )
     made = make_optimizer(
-        optimizer,
+        for_strategy(optimizer),
         total_steps=epochs * batches.steps,
         learning_rate=learning_rate,
         schedule=schedule,
@@ -178,7 +178,7 @@ def fit(
         )
         watchers.append(resumable)
     try:
-        with keep_freed_memory():
+        with keep_freed_memory(), no_batch_taken(model):
             history = model.fit(
                 batches.source(resumable.start if resumable else 0),
                 steps_per_epoch=batches.steps,

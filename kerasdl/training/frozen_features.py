@@ -13,6 +13,7 @@ import numpy as np
 from kerasdl.errors import InputError
 from kerasdl.safe_loading.npz import read_npz
 from kerasdl.training.batches import Augment, Encode, Examples
+from kerasdl.training.distribution import evaluation_batch_size
 
 
 class _Passes(keras.utils.PyDataset):
@@ -77,6 +78,7 @@ def extract_features(
     Returns:
         Features (passes * examples, ...) and targets, pass after pass; without `augment` in the stored order.
     """
+    batch_size = evaluation_batch_size(len(examples), batch_size)
     source = _Passes(examples, encode_targets, passes=passes, augment=augment, batch_size=batch_size, seed=seed)
     features = model.predict(source, verbose=0)
     return np.asarray(features), np.concatenate([source.targets[index] for index in range(source.num_batches)])

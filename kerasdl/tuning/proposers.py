@@ -6,9 +6,10 @@ gives it a score. The same calls in the same order give the same proposals: that
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,13 +83,13 @@ def make_proposer(
     check_choice("tuner", tuner, TUNERS)
     makers = {
         "random": keras_tuner.oracles.RandomSearchOracle,
-        "hyperband": GuidedOracle,
+        "hyperband": functools.partial(GuidedOracle, space),
         "grid": keras_tuner.oracles.GridSearchOracle,
         "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
     }
     # KerasTuner takes a seed of 0 for none. Its own limit of trials would count points that train the same.
     made = makers[tuner](objective=goal, max_trials=10**6, hyperparameters=known, seed=seed + 1)
-    # Drawing costs nothing but in the Bayesian oracle, which optimizes for each draw.
+    # Drawing costs little but in the Bayesian oracle, which optimizes for each draw.
     cheap = tuner != "bayesian"
     made._max_collisions = 1000 if cheap else 0
     proposer = OracleProposer(made, space, max_trials=max_trials, tries=TRIES if cheap else 1)
@@ -228,7 +229,7 @@ class Halving:
 
     Args:
         sampler: Where new points come from.
-        observe: Is told the hyperparameters of every trial that paused or ended, its share of its epochs and its score.
+        observe: Is told the point of every trial that paused or ended, its share of its epochs and its score.
         max_trials: Different points at most.
         minimize: Whether a lower score is better.
         rungs: Times that a trial is looked at in the first bracket.
@@ -240,7 +241,7 @@ class Halving:
         self,
         sampler: OracleProposer,
         *,
-        observe: Callable[[Mapping[str, Any], float, float | None], None],
+        observe: Callable[[Point, float, float | None], None],
         max_trials: int,
         minimize: bool,
         rungs: int = 3,
@@ -293,7 +294,7 @@ class Halving:
         bracket = self._of[trial]
         bracket.running.discard(trial)
         bracket.scores.setdefault(bracket.reached[trial], {})[trial] = score
-        self._observe(self._points[trial].values, bracket.share(bracket.reached[trial]), score)
+        self._observe(self._points[trial], bracket.share(bracket.reached[trial]), score)
         if bracket.reached[trial] == bracket.depth or score is None:
             self._sampler.tell(trial, score)
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from conftest import make_model, make_points
 
-from kerasdl.training import TrainingInterrupted, distributed, fit, undistributed
+from kerasdl.training import TrainingInterrupted, distributed, extract_features, fit, undistributed
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -43,13 +43,12 @@ def trained(strategy: str | None, folder: str | None = None, **keywords: object)
             batch_size=8,
             loss=LOSS,
             metrics=["accuracy"],
-            optimizer="sgd",
-            learning_rate=0.2,
-            gradient_clip=0.1,
             verbose=0,
             checkpoint_directory=folder,
-            **keywords,
+            **{"optimizer": "sgd", "learning_rate": 0.2, "gradient_clip": 0.1} | keywords,
         )
+        features, _ = extract_features(keras.Model(model.inputs, model.layers[2].output), make_points(17), batch_size=8)
+        assert features.shape == (17, 6)
     if strategy:
         model = undistributed(model)
     assert np.isfinite(model.predict(make_points(5).inputs, verbose=0)).all()
@@ -72,6 +71,10 @@ def main() -> None:
     print(f"weights moved {difference(one, make_model(normalization=True).get_weights()) > 0.01}")
     print(f"weights equal {difference(one, two) < 1e-5}")
     print(f"history equal {all(np.allclose(history[name], of_two[name], atol=1e-5) for name in history)}")
+    own = {"optimizer": keras.optimizers.SGD(0.2, global_clipnorm=0.1), "learning_rate": None, "gradient_clip": None}
+    again, _ = trained("mirrored", **own)
+    one, _ = trained(None, **own | {"optimizer": keras.optimizers.SGD(0.2, global_clipnorm=0.1)})
+    print(f"own optimizer equal {difference(one, again) < 1e-5}")
     with tempfile.TemporaryDirectory() as folder:
         try:
             trained("mirrored", folder, checkpoint_every=2, callbacks=[Interrupt(after=9)])

@@ -105,7 +105,7 @@ def test_hyperband_learns_where_it_is_good_from_paused_trials_too() -> None:
         point = proposal.point.keywords
         if point["rate"] > 0.1:
             return None  # diverged
-        return (math.log10(point["rate"]) + 2.5) ** 2 + (point["kind"] == "wide") + 1 / proposal.share
+        return 0.3 * (math.log10(point["rate"]) + 2.5) ** 2 + (point["kind"] == "wide") + 1 / proposal.share
 
     found = drained(make("hyperband", conditional, 49), score)
     points = {proposal.trial: proposal.point.keywords for proposal in found}
@@ -113,8 +113,28 @@ def test_hyperband_learns_where_it_is_good_from_paused_trials_too() -> None:
     # An eighth is, by chance; a quarter of the points are left to chance.
     assert sum(good[12:]) / len(good[12:]) > 0.4
     assert sum(good[:10]) <= 4
+    assert sum(point["kind"] == "deep" for point in points.values()) / len(points) > 0.6
     diverging = [points[trial]["rate"] > 0.1 for trial in points]
     assert sum(diverging[12:]) / len(diverging[12:]) < 0.2
+
+
+def same_name_twice(hp: Any) -> dict[str, Any]:
+    kind = hp.Choice("kind", ["small", "large"])
+    with hp.conditional_scope("kind", ["small"]):
+        small = hp.Choice("size", [1, 2])
+    with hp.conditional_scope("kind", ["large"]):
+        large = hp.Choice("size", [100, 200, 300])
+    return {"size": small if kind == "small" else large, "flag": hp.Boolean("flag"), "fixed": hp.Fixed("fixed", 3)}
+
+
+def test_hyperband_takes_every_kind_of_hyperparameter() -> None:
+    found = drained(make("hyperband", same_name_twice, 50), lambda proposal: float(proposal.point.keywords["size"]))
+    first = {proposal.trial: proposal.point.identity for proposal in found}
+    assert len(first) == len(set(first.values())) >= 8
+
+
+def test_hyperband_where_every_trial_fails() -> None:
+    assert len(drained(make("hyperband", line, 30), lambda proposal: None)) == 30
 
 
 def test_halving_gives_the_better_third_three_times_the_epochs() -> None:
