@@ -57,10 +57,15 @@ class GuidedOracle(keras_tuner.oracles.RandomSearchOracle):
         self._scores.append(-np.inf if score is None else sign * score)
         self._forest = None
 
+    @property
+    def knows_enough(self) -> bool:
+        """Whether there are scores enough to learn from."""
+        return len(self._scores) >= FIRST
+
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Return the values of a new trial, as KerasTuner asks its oracles for them."""
         self._asked += 1
-        answer = self._guided() if len(self._scores) >= FIRST and self._asked % RANDOM_EVERY else None
+        answer = self._guided() if self.knows_enough and self._asked % RANDOM_EVERY else None
         answer = answer or super().populate_space(trial_id)
         if answer.get("values") is not None:
             self._proposed.add(spaces.point(self._space, answer["values"]).identity)
@@ -78,10 +83,15 @@ class GuidedOracle(keras_tuner.oracles.RandomSearchOracle):
                 drawn.append((values, point))
         if not drawn:
             return None
-        best = int(np.argmax(self._expected_improvements([point for _, point in drawn])))
+        best = int(np.argmax(self.expected_improvements([point for _, point in drawn])))
         return {"status": keras_tuner.engine.trial.TrialStatus.RUNNING, "values": drawn[best][0]}
 
-    def _expected_improvements(self, points: Sequence[Point]) -> np.ndarray:
+    def expected_improvements(self, points: Sequence[Point]) -> np.ndarray:
+        """Return how promising each point is, trained to the end; shape (points,).
+
+        Args:
+            points: At least one.
+        """
         if self._forest is None:
             from sklearn.ensemble import ExtraTreesRegressor
 
