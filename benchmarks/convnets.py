@@ -1,7 +1,7 @@
 """Images a second in training: convolutional networks in kerasdl, in Keras as a tutorial has it, and in PyTorch.
 
     pip install torch
-    python benchmarks/convnets.py                                   # fifteen minutes on two quiet cores
+    python benchmarks/convnets.py                                   # twenty minutes on two quiet cores
     python benchmarks/convnets.py --models cnn --sides Keras kerasdl
 
 The same networks, 28 x 28 pixels, float32, Adam, random images in memory. Keras: `compile` and `fit` on arrays.
