@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -22,23 +20,3 @@ def build_variables(model: keras.Model, batch: Any) -> None:
     model.optimizer.build(model.trainable_variables)
     if keras.backend.backend() == "tensorflow":
         model._symbolic_build(data_batch=batch)  # for JAX, Keras does it itself
-
-
-@contextlib.contextmanager
-def no_batch_taken(model: keras.Model) -> Iterator[None]:
-    """Keep Keras from taking a first batch to build variables by, where :func:`build_variables` has built them.
-
-    It does so on several devices of TensorFlow, and training would begin with the second batch.
-    """
-    taking = getattr(model, "_distribute_strategy", None) is not None
-    if taking:
-        model._maybe_symbolic_build = _nothing
-    try:
-        yield
-    finally:
-        if taking:
-            del model._maybe_symbolic_build
-
-
-def _nothing(**arguments: Any) -> None:
-    """Stand for what has been done."""

@@ -128,7 +128,7 @@ def synchronize(model: keras.Model) -> None:
     Args:
         model: A compiled model; nothing happens to one that was not built inside of :func:`distributed`.
     """
-    if getattr(model, "_distribute_strategy", None) is None:
+    if not _is_mirrored(model):
         return
     import tensorflow as tf
 
@@ -145,6 +145,22 @@ def synchronize(model: keras.Model) -> None:
     # Keras adds up the devices' gradients after it has clipped each of them.
     optimizer._clip_gradients = clipped
     optimizer._all_reduce_sum_gradients = list
+
+
+@contextlib.contextmanager
+def no_batch_taken(model: keras.Model) -> Iterator[None]:
+    """Keep Keras from taking a first batch to build variables by, where `build_variables` has built them.
+
+    It does so on several devices of TensorFlow, and training would begin with the second batch.
+    """
+    if not _is_mirrored(model):
+        yield
+        return
+    model._maybe_symbolic_build = _nothing
+    try:
+        yield
+    finally:
+        del model._maybe_symbolic_build
 
 
 def undistributed(model: keras.Model) -> keras.Model:
@@ -185,6 +201,14 @@ class _DataParallel(keras.distribution.DataParallel):
         if data_shape[0] % self.num_model_replicas == 0:
             return super().get_data_layout(data_shape)
         return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
+
+
+def _is_mirrored(model: keras.Model) -> bool:
+    return getattr(model, "_distribute_strategy", None) is not None
+
+
+def _nothing(**arguments: Any) -> None:
+    """Stand for what has been done."""
 
 
 def _normalizations(model: keras.Model) -> list[Any]:

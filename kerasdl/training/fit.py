@@ -12,9 +12,9 @@ import keras
 from kerasdl import keywords
 from kerasdl.training.allocator import keep_freed_memory
 from kerasdl.training.batches import Augment, Encode, EvaluationBatches, Examples, TrainingBatches
-from kerasdl.training.building import build_variables, no_batch_taken
+from kerasdl.training.building import build_variables
 from kerasdl.training.callbacks import BestEpoch, LearningRateRecord, ProgressDisplay
-from kerasdl.training.distribution import evaluation_batch_size, for_strategy, synchronize
+from kerasdl.training.distribution import evaluation_batch_size, for_strategy, no_batch_taken, synchronize
 from kerasdl.training.finite import FiniteLoss
 from kerasdl.training.gradient_log import GradientLog
 from kerasdl.training.optimizers import make_optimizer
