@@ -40,6 +40,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "pooling": "mean",
         "stochastic_depth": 0.1,
         "normalization": "layer",
+        "normalization_momentum": None,
         "activation": "gelu",
         "dropout": 0.1,
     },
@@ -120,8 +121,9 @@ def train(
         num_heads: Attention heads in each block, by default 4; they divide the features.
         hidden_dim: Features of each patch, by default 128.
         patch_size: Side of a patch in pixels, by default 4; for the convolutional stem a power of 2.
-        stem: What makes vectors of patches: convolution (the default), or patch, a single linear layer.
-        stem_depth: Convolutions at each size of the convolutional stem, by default 2.
+        stem: What makes vectors of patches: convolution (the default), with batch normalization and pooling, or patch,
+            a single linear layer.
+        stem_depth: Convolutions for each halving of the image in the convolutional stem, by default 2.
         pooling: What the logits are made from: mean of all patches (the default), or class_token.
         normalization: batch (the default), layer, group or none; for vit layer (its default) or rms.
         normalization_momentum: Momentum of batch normalization's statistics; by default it suits the number of steps.
@@ -191,7 +193,8 @@ def train(
     weights = kerasdl.data.class_weights(dataset, class_weight)
     augment = kerasdl.data.make_augmentation(augmentation, num_classes=dataset.num_classes)
     ways = {**targets.loss_and_encoding(dataset, label_smoothing=label_smoothing), "augment": augment}
-    if normalization_momentum is None and arguments["normalization"] == "batch":
+    batch_normalization = arguments["normalization"] == "batch" or arguments["stem"] == "convolution"
+    if normalization_momentum is None and batch_normalization:
         steps = epochs * (len(dataset.train) // min(batch_size, len(dataset.train)))
         arguments["normalization_momentum"] = kerasdl.blocks.suitable_momentum(steps)
     penalty, proximal_l1 = (0.0, l1) if l1_mode == "proximal" else (l1, 0.0)

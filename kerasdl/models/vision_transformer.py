@@ -28,6 +28,7 @@ def vision_transformer(
     positions: str = "learned",
     stem: str = "patch",
     stem_depth: int = 1,
+    momentum: float = blocks.MOMENTUM,
     activation: str = "gelu",
     normalization: str = "layer",
     norm_first: bool = True,
@@ -58,9 +59,12 @@ def vision_transformer(
             the others grows linearly with their depth (arXiv:1603.09382).
         positions: "learned" or "sinusoidal", added to the patches, or "rotary", in the attention; all three count the
             patches row by row.
-        stem: "patch", one convolution with the size and stride of a patch, or "convolution", 3x3 convolutions of stride
-            2 down to the size of the patches and a 1x1 convolution (arXiv:2106.14881).
-        stem_depth: Convolutions at each size of the convolutional stem; all but the first have stride 1.
+        stem: "patch", one convolution with the size and stride of a patch, or "convolution", 3x3 convolutions with
+            batch normalization (arXiv:2106.14881), pooling that halves the image until each patch is a point
+            (arXiv:2104.05704), and a 1x1 convolution.
+        stem_depth: Convolutions for each halving of the convolutional stem; all but the first come behind the pooling.
+        momentum: Of the moving statistics of the stem's batch normalization; `kerasdl.blocks.suitable_momentum` suits
+            it to a training's length. In [0, 1).
         activation: Name of a Keras activation, or "swiglu".
         normalization: "layer" or "rms".
         norm_first: Normalize before each branch, which trains stably; else after it.
@@ -83,6 +87,7 @@ def vision_transformer(
     num_classes = inputs.check_integer("num_classes", num_classes, minimum=2)
     patch_size = inputs.check_integer("patch_size", patch_size)
     stem_depth = inputs.check_integer("stem_depth", stem_depth)
+    momentum = inputs.check_share("momentum", momentum, example=0.9)
     check_choice("stem", stem, ("patch", "convolution"))
     check_choice("pooling", pooling, ("mean", "class_token"))
     if stem == "convolution" and (patch_size < 2 or patch_size & (patch_size - 1)):
@@ -115,14 +120,10 @@ def vision_transformer(
         for step in range(1, halvings + 1):
             filters = max(hidden_dim >> (halvings - step), 1)
             for depth in range(1, stem_depth + 1):
-                x = blocks.convolution(
-                    x,
-                    filters,
-                    strides=2 if depth == 1 else 1,
-                    normalization="layer",
-                    regularizer=regularizer,
-                    name=f"stem_conv{step}" if depth == 1 else f"stem_conv{step}_{depth}",
-                )
+                label = f"stem_conv{step}" if depth == 1 else f"stem_conv{step}_{depth}"
+                x = blocks.convolution(x, filters, momentum=momentum, regularizer=regularizer, name=label)
+                if depth == 1:
+                    x = keras.layers.MaxPooling2D(2, padding="same", name=f"stem_pool{step}")(x)
     side = patch_size if stem == "patch" else 1
     x = keras.layers.Conv2D(
         hidden_dim,

@@ -40,7 +40,7 @@ def test_its_configuration_says_what_it_was_built_from_and_repeats_it(result: ke
         "stem_depth": 2,
         "pooling": "mean",
         "normalization": "layer",
-        "normalization_momentum": None,
+        "normalization_momentum": kerasdl.blocks.suitable_momentum(8 * (1293 // 64)),
         "activation": "gelu",
         "dropout": 0.1,
         "stochastic_depth": 0.1,
