@@ -46,6 +46,8 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     },
 }
 OPTIONS = tuple(dict.fromkeys(name for options in ARCHITECTURES.values() for name in options))
+# What a vision transformer has only with that stem.
+CONVOLUTIONAL_STEM = ("stem_depth", "normalization_momentum")
 # What the data depend on.
 DATA_KEYWORDS: tuple[str, ...] = ("image_size", "input_shape", "num_classes", "deduplicate")
 
@@ -289,6 +291,16 @@ def resolve_architecture(architecture: str, arguments: Mapping[str, Any]) -> dic
             expected=f"{len(usual)} numbers, one for each stage of {architecture}",
             mend=f"Try filters={usual}.",
         )
+    if options["stem"] == "patch":
+        for name in CONVOLUTIONAL_STEM:
+            if given[name] is not None:
+                raise InputError(
+                    name,
+                    received=f"{given[name]} for the stem patch",
+                    expected="nothing: it is a single linear layer, without batch normalization",
+                    mend=f'Leave {name} out, or pass stem="convolution".',
+                )
+        options |= dict.fromkeys(CONVOLUTIONAL_STEM)
     return options
 
 

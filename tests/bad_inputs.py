@@ -109,7 +109,11 @@ KEYWORDS = {
     "--architecture vit --stem conv": ["stem: received 'conv'", "patch, convolution"],
     "--architecture vit --pooling men": ["pooling: received 'men'", "Did you mean 'mean'"],
     "--architecture vit --normalization batch": ["normalization: received 'batch'", "layer, rms"],
-    "--architecture vit --normalization_momentum 0.9": ["normalization_momentum: received 0.9 for vit"],
+    "--architecture vit --stem patch --normalization_momentum 0.9": [
+        "normalization_momentum: received 0.9 for the stem patch",
+        "--stem convolution",
+    ],
+    "--architecture vit --stem patch --stem_depth 2": ["stem_depth: received 2 for the stem patch"],
     "--normalization rms": ["normalization: received 'rms'", "one of batch, layer, group, none"],
     "--activation rleu": ["activation: received 'rleu'", "'relu'"],
     "--normalization bacth": ["normalization: received 'bacth'", "'batch'"],
