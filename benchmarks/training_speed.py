@@ -1,0 +1,206 @@
+"""Examples a second in training: the same networks in Keras, kerasdl, PyTorch, Lightning and fastai.
+
+    pip install -e '.[peers]'
+    python benchmarks/training_speed.py                                   # fifty minutes on two quiet cores
+    python benchmarks/training_speed.py --models cnn --sides Keras kerasdl --json speed.json
+
+Six networks in float32 on random examples in memory: three convolutional ones and a vision transformer on images of 28
+x 28 pixels, an LSTM on 28 steps of 28 features, a transformer on texts of 64 tokens. Keras: layers, `compile` and `fit`
+as a tutorial has them. kerasdl: its builders and `kerasdl.training.fit` as recipes call it; "kerasdl auto" with
+`jit_compile` as `kerasdl.training.calibrate` picks it, which is not timed. PyTorch: the loop of its tutorial;
+Lightning: its Trainer; fastai: its Learner, all three on the modules of `torch_networks.py`. Each side is a process of
+its own, they take turns, and the median time between the ends of two steps counts, after the first five (what kerasdl
+looks at every sixty batches or more is not in a median). "system" is the share of processor time that the operating
+system took, "start" the time from the start of the process to the end of the first step, imports, tracing and compiling
+included, "memory" the most that the process held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np  # noqa: E402 - TensorFlow reads the variable when it is imported
+
+BATCH = {"cnn": 256, "resnet9": 128, "resnet18": 64, "lstm": 128, "text": 64, "vit": 64}
+SIDES = ("Keras", "kerasdl", "kerasdl auto", "PyTorch", "Lightning", "fastai")
+WARM_UP = 5
+TEXT = {"vocabulary_size": 20_000, "length": 64, "num_classes": 4, "num_layers": 2}
+VIT = {"patch_size": 4, "length": 49, "num_classes": 10, "num_layers": 6}
+TRANSFORMERS = {
+    kind: {"kind": kind, "hidden_dim": 128, "num_heads": 4, "dropout": 0.1, **sizes}
+    for kind, sizes in (("text", TEXT), ("vit", VIT))
+}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=BATCH, default=list(BATCH))
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="a file for every process's figures")
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        # What a library prints must not come between.
+        answers, sys.stdout = sys.stdout, sys.stderr
+        print(json.dumps(measure(options.models[0], options.sides[0], options.steps)), file=answers)
+        return
+    print(
+        "| model | batch | parameters | side | examples/s | of kerasdl's | system | start | memory |\n"
+        "|---|---|---|---|---|---|---|---|---|"
+    )
+    everything = {}
+    for model in options.models:
+        found: dict[str, list[dict[str, Any]]] = {side: [] for side in options.sides}
+        for _ in range(options.rounds):
+            for side, runs in found.items():
+                runs.append(in_a_process(model, side, options.steps))
+        parameters = {run["parameters"] for runs in found.values() for run in runs}
+        if len(parameters) > 1:
+            raise RuntimeError(f"{model}: the networks are not equal, parameters are {parameters}")
+        everything[model] = found
+        print_rows(model, found)
+    if options.json:
+        options.json.write_text(json.dumps(everything, indent=1))
+
+
+def in_a_process(model: str, side: str, steps: int) -> dict[str, Any]:
+    """Return what a new process measures."""
+    arguments = ["--measure", "--models", model, "--sides", side, "--steps", str(steps)]
+    variables = os.environ | {"KERASDL_BENCHMARK_BEGAN": repr(time.time())}
+    answer = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, env=variables)
+    if answer.returncode:
+        raise RuntimeError(f"{side}, {model}:\n{answer.stderr}")
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def print_rows(model: str, found: dict[str, list[dict[str, Any]]]) -> None:
+    """Print a line for each side."""
+
+    def median(side: str, name: str) -> float:
+        return statistics.median(run[name] for run in found[side])
+
+    rates = {side: BATCH[model] / median(side, "seconds") for side in found}
+    for side, rate in rates.items():
+        share = f"{rate / rates['kerasdl']:.2f}" if "kerasdl" in rates else ""
+        picks = sorted({run["pick"] for run in found[side]} - {""})
+        cells = (
+            *(model, BATCH[model], f"{found[side][0]['parameters']:,}"),
+            side + (f" ({', '.join(picks)})" if picks else ""),
+            *(f"{rate:.0f}", share, f"{median(side, 'system'):.0%}"),
+            *(f"{median(side, 'start'):.1f} s", f"{median(side, 'memory'):.0f} MiB"),
+        )
+        print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
+def examples(name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return random examples and their classes."""
+    generator = np.random.default_rng(0)
+    if name == "lstm":
+        return generator.standard_normal((count, 28, 28), "float32"), generator.integers(0, 10, count)
+    if name == "text":
+        tokens = generator.integers(1, TEXT["vocabulary_size"], (count, TEXT["length"])).astype("int32")
+        lengths = generator.integers(TEXT["length"] // 2, TEXT["length"] + 1, (count, 1))
+        tokens[np.arange(TEXT["length"]) >= lengths] = 0  # a quarter is padding
+        return tokens, generator.integers(0, TEXT["num_classes"], count)
+    return generator.integers(0, 256, (count, 28, 28, 1), np.uint8), generator.integers(0, 10, count)
+
+
+def measure(name: str, side: str, steps: int) -> dict[str, Any]:
+    """Train so many steps on one side, and return what was measured."""
+    inputs, targets = examples(name, BATCH[name] * (steps + WARM_UP))
+    marks: list[tuple[float, ...]] = []
+    pick = ""
+
+    def done() -> None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        marks.append((time.time(), used.ru_utime, used.ru_stime))
+
+    if "Keras" in side or "kerasdl" in side:
+        parameters, pick = train_keras(name, side, inputs, targets, done=done)
+    else:
+        ways = importlib.import_module("torch_networks")
+        parameters = ways.train(name, side, inputs, targets, batch=BATCH[name], sizes=TRANSFORMERS.get(name), done=done)
+    wall, user, system = np.diff(np.array(marks)[WARM_UP - 1 :], axis=0).T
+    return {
+        "seconds": float(np.median(wall)),
+        "start": marks[0][0] - float(os.environ["KERASDL_BENCHMARK_BEGAN"]) - spent_on_picking,
+        "system": float(system.sum() / (user.sum() + system.sum())),
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "parameters": parameters,
+        "pick": pick,
+    }
+
+
+spent_on_picking = 0.0
+
+
+def train_keras(
+    name: str, side: str, inputs: np.ndarray, targets: np.ndarray, *, done: Callable[[], None]
+) -> tuple[int, str]:
+    """Train for one pass and call `done` after each step; return the trainable parameters, and what auto picked."""
+    global spent_on_picking
+    import keras
+
+    import kerasdl
+
+    class Clock(keras.callbacks.Callback):
+        """Says when a step is done."""
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            """Say so."""
+            done()
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    pick = ""
+    if side == "Keras":
+        from keras_networks import tutorial
+
+        model = tutorial(name, TRANSFORMERS.get(name))
+        model.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"])
+        model.fit(inputs, targets, batch_size=BATCH[name], epochs=1, verbose=0, callbacks=[Clock()])
+    else:
+        from keras_networks import built
+
+        split = kerasdl.data.Split(inputs, targets)
+        few = kerasdl.data.Split(inputs[:32], targets[:32])
+        ways: dict[str, Any] = {"batch_size": BATCH[name], "optimizer": "adam", "loss": loss}
+        compiled = False
+        if side == "kerasdl auto":
+            began = time.time()
+            only: dict[str, Any] = {"precision": "float32", "steps_per_execution": 1}
+            with tempfile.TemporaryDirectory() as folder:
+                choice = kerasdl.training.calibrate(
+                    lambda precision: built(name, TRANSFORMERS.get(name)),
+                    split,
+                    **(ways | only),
+                    total_steps=10**6,
+                    expected_seconds=1e6,
+                    cache=Path(folder) / "calibration.json",
+                )
+            compiled, pick = choice.jit_compile, "XLA" if choice.jit_compile else "no XLA"
+            spent_on_picking = time.time() - began
+        model = built(name, TRANSFORMERS.get(name))
+        ways |= {"metrics": ["accuracy"], "gradient_log": {}, "callbacks": [Clock()], "jit_compile": compiled}
+        kerasdl.training.fit(model, split, few, **ways, learning_rate=1e-3, epochs=1, verbose=0)
+    return sum(int(np.prod(weights.shape)) for weights in model.trainable_weights), pick
+
+
+if __name__ == "__main__":
+    main()
