@@ -128,7 +128,7 @@ def synchronize(model: keras.Model) -> None:
     Args:
         model: A compiled model; nothing happens to one that was not built inside of :func:`distributed`.
     """
-    if not _is_mirrored(model):
+    if not is_mirrored(model):
         return
     import tensorflow as tf
 
@@ -153,7 +153,7 @@ def no_batch_taken(model: keras.Model) -> Iterator[None]:
 
     It does so on several devices of TensorFlow, and training would begin with the second batch.
     """
-    if not _is_mirrored(model):
+    if not is_mirrored(model):
         yield
         return
     model._maybe_symbolic_build = _nothing
@@ -203,7 +203,8 @@ class _DataParallel(keras.distribution.DataParallel):
         return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
 
 
-def _is_mirrored(model: keras.Model) -> bool:
+def is_mirrored(model: keras.Model) -> bool:
+    """Return whether a model was built inside of :func:`distributed` on TensorFlow."""
     return getattr(model, "_distribute_strategy", None) is not None
 
 

@@ -15,9 +15,9 @@ from kerasdl.training.batches import Augment, Encode, EvaluationBatches, Example
 from kerasdl.training.building import build_variables
 from kerasdl.training.callbacks import BestEpoch, LearningRateRecord, ProgressDisplay
 from kerasdl.training.distribution import evaluation_batch_size, for_strategy, no_batch_taken, synchronize
+from kerasdl.training.fast_operations import fast_operations
 from kerasdl.training.finite import FiniteLoss
 from kerasdl.training.gradient_log import GradientLog
-from kerasdl.training.normalization import fused_normalization
 from kerasdl.training.optimizers import make_optimizer
 from kerasdl.training.resume import Resumable
 
@@ -65,7 +65,7 @@ def fit(
     weights gives the same weights. With `ema`, validation and the best weights are those of the moving average. A
     training whose loss becomes infinite or NaN stops there, and the model keeps its best epoch before. Memory that a
     step frees is kept for the next one until the end: see :func:`kerasdl.training.allocator.keep_freed_memory`. On a
-    processor TensorFlow normalizes a batch in one operation: :func:`kerasdl.training.normalization.fused_normalization`
+    processor layers compute by faster operations of TensorFlow: :func:`kerasdl.training.fast_operations`.
 
     Args:
         model: Any Keras model; it is compiled here.
@@ -180,7 +180,7 @@ def fit(
         )
         watchers.append(resumable)
     try:
-        with keep_freed_memory(), no_batch_taken(model), fused_normalization(model):
+        with keep_freed_memory(), no_batch_taken(model), fast_operations(model):
             history = model.fit(
                 batches.source(resumable.start if resumable else 0),
                 steps_per_epoch=batches.steps,

@@ -19,7 +19,7 @@ from keras.src.backend.common import global_state
 from kerasdl.training.allocator import keep_freed_memory
 from kerasdl.training.batches import TrainingBatches
 from kerasdl.training.building import build_variables
-from kerasdl.training.normalization import fused_normalization
+from kerasdl.training.fast_operations import fast_operations
 
 # The share of the expected run that calibration may take, and how much shorter a run must become to leave the default.
 BUDGET, GAIN = 0.03, 1.05
@@ -191,7 +191,7 @@ def _measure(
     model.compile(jit_compile=candidate[1], steps_per_execution=candidate[2], **compile_keywords)
     build_variables(model, batches[0])
     watch = _Stopwatch()
-    with keep_freed_memory(), fused_normalization(model):  # as in the training
+    with keep_freed_memory(), fast_operations(model):  # as in the training
         model.fit(batches.source(), epochs=1, steps_per_epoch=10**6, shuffle=False, verbose=0, callbacks=[watch])
     # The fastest window is the one that other work on the machine disturbed least.
     execution = min(watch.windows)

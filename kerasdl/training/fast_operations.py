@@ -1,0 +1,159 @@
+"""Faster ways of TensorFlow to compute what Keras's layers compute, while a model trains on a processor.
+
+Keras puts batch normalization together from a dozen operations, each of which reads and writes the whole tensor, and
+has no name for the fused one. TensorFlow's own gradient of a convolution by its input is up to seven times slower than
+the convolution; it is itself a convolution, with the kernel turned around, which runs as fast as any. And its gradient
+of a pooling goes from point to point, where a few comparisons of whole tensors do. What that comes to:
+`benchmarks/training_speed.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from kerasdl.training.distribution import is_mirrored
+from kerasdl.training.hardware import accelerators
+
+
+@contextlib.contextmanager
+def fast_operations(model: keras.Model) -> Iterator[None]:
+    """Let batch normalizations, convolutions and poolings of a model compute faster inside this context.
+
+    They compute what they compute otherwise, but for rounding, and stay plain layers of Keras, also in what is saved
+    meanwhile. Layers of other kinds and with unusual arguments go on as they are. So does everything on other backends,
+    on GPUs, on several devices, and under XLA, which puts operations together itself.
+
+    Args:
+        model: A compiled Keras model; to be traced inside.
+
+    Example:
+        >>> with fast_operations(model):
+        ...     model.fit(images, labels)
+    """
+    faster: list[tuple[Any, str, Any]] = []
+    plain = keras.backend.backend() == "tensorflow" and not model.jit_compile and not is_mirrored(model)
+    if plain and not accelerators():
+        for layer in model._flatten_layers():
+            if _is_usual_normalization(layer):
+                faster.append((layer, "call", _normalize))
+            elif _is_usual_convolution(layer):
+                faster.append((layer, "convolution_op", _convolve))
+            elif _is_usual_pooling(layer):
+                faster.append((layer, "call", _pool))
+    for layer, method, function in faster:
+        setattr(layer, method, functools.partial(function, layer))
+    try:
+        yield
+    finally:
+        for layer, method, _ in faster:
+            delattr(layer, method)
+
+
+def _is_usual_normalization(layer: Any) -> bool:
+    return (
+        type(layer) is keras.layers.BatchNormalization
+        and layer.built
+        and layer.axis in (-1, layer.input_spec.ndim - 1)
+        and not layer.renorm
+        and keras.backend.standardize_dtype(layer.moving_mean.dtype) == "float32"
+    )
+
+
+def _is_usual_convolution(layer: Any) -> bool:
+    return (
+        type(layer) is keras.layers.Conv2D
+        and all(side % 2 for side in layer.kernel_size)
+        and layer.strides == layer.dilation_rate == (1, 1)
+        and layer.groups == 1
+        and layer.padding == "same"
+        and layer.data_format == "channels_last"
+    )
+
+
+def _is_usual_pooling(layer: Any) -> bool:
+    return (
+        type(layer) is keras.layers.MaxPooling2D
+        and layer.pool_size == layer.strides == (2, 2)
+        and layer.data_format == "channels_last"
+    )
+
+
+def _normalize(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    """Do what `layer.call` does."""
+    if not (training and layer.trainable) or mask is not None:
+        return type(layer).call(layer, inputs, training=training, mask=mask)
+    import tensorflow as tf
+
+    channels = inputs.shape[-1]
+    ones, zeros = tf.ones(channels), tf.zeros(channels)
+    # The operation knows images only; to its sums a batch of anything is a batch of pixels.
+    outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=tf.reshape(inputs, (-1, 1, 1, channels)),
+        scale=ones if layer.gamma is None else tf.convert_to_tensor(layer.gamma),
+        offset=zeros if layer.beta is None else tf.convert_to_tensor(layer.beta),
+        mean=[],
+        variance=[],
+        epsilon=layer.epsilon,
+    )
+    # It estimates the variance with one degree of freedom less, Keras without.
+    count = tf.cast(tf.size(inputs) // channels, tf.float32)
+    variance *= tf.maximum(count - 1, 1) / count
+    for moving, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        moving.assign(moving * layer.momentum + now * (1 - layer.momentum))
+    return tf.reshape(outputs, tf.shape(inputs))
+
+
+def _convolve(layer: Any, inputs: Any, kernel: Any) -> Any:
+    """Do what `layer.convolution_op` does."""
+    import tensorflow as tf
+
+    kernel = tf.convert_to_tensor(kernel)
+    if inputs.dtype != kernel.dtype:
+        return type(layer).convolution_op(layer, inputs, kernel)
+
+    @tf.custom_gradient
+    def convolve(x: Any, kernel: Any) -> tuple[Any, Any]:
+        def gradients(upstream: Any) -> tuple[Any, Any]:
+            turned = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
+            by_kernel = tf.raw_ops.Conv2DBackpropFilter(
+                input=x, filter_sizes=kernel.shape, out_backprop=upstream, strides=[1, 1, 1, 1], padding="SAME"
+            )
+            return tf.nn.conv2d(upstream, turned, 1, "SAME"), by_kernel
+
+        return tf.nn.conv2d(x, kernel, 1, "SAME"), gradients
+
+    return convolve(inputs, kernel)
+
+
+def _pool(layer: Any, inputs: Any) -> Any:
+    """Do what `layer.call` does."""
+    height, width, channels = inputs.shape[1:]
+    if height is None or width is None or height % 2 or width % 2:
+        return type(layer).call(layer, inputs)
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def pool(x: Any) -> tuple[Any, Any]:
+        largest = tf.nn.max_pool2d(x, 2, 2, "VALID")
+
+        def gradient(upstream: Any) -> Any:
+            # The first of the largest gets all, as in TensorFlow.
+            windows = tf.reshape(x, (-1, height // 2, 2, width // 2, 2, channels))
+            free, rows = tf.ones_like(largest, tf.bool), []
+            for row in range(2):
+                halves = []
+                for column in range(2):
+                    found = tf.equal(windows[:, :, row, :, column], largest)
+                    halves.append(tf.where(found & free, upstream, tf.zeros_like(upstream)))
+                    free &= ~found
+                rows.append(tf.reshape(tf.concat(halves, -1), (-1, height // 2, width * channels)))
+            return tf.reshape(tf.concat(rows, -1), tf.shape(x))
+
+        return largest, gradient
+
+    return pool(inputs)
