@@ -1,6 +1,6 @@
 """Searches side by side: this kit, stock KerasTuner, Optuna and AutoKeras, the same time on the same data and cores.
 
-    pip install optuna autokeras
+    pip install -e ".[peers]" autokeras
     python benchmarks/search.py                            # 30 minutes a search, three seeds: 7.5 hours
     python benchmarks/search.py --minutes 10 --seeds 1     # 50 minutes
 

@@ -1,7 +1,7 @@
 """Memory that one training step frees, kept for the next one: asking the system for it again costs more than it seems.
 
 glibc gives what is freed in large pieces back to the system, which then maps and clears every page of it again: on a
-processor up to a third of a training's time. What that comes to: `benchmarks/convnets.py`.
+processor up to a third of a training's time. What that comes to: `benchmarks/training_speed.py`.
 """
 
 from __future__ import annotations

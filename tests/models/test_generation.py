@@ -259,4 +259,6 @@ def test_other_backends(backend: str) -> None:
     if BACKEND != "tensorflow":
         pytest.skip("run from the process of the TensorFlow backend")
     files = [pathlib.Path(__file__).with_name(f"test_{name}.py") for name in ("generation", "decoding", "sampling")]
-    assert " passed" in run_tests(backend, *files)
+    # One kind of positions writes; that the logits behind it are right is asked for all kinds, in test_decoding.
+    others = "(greedy_tokens and not rotary) or without_a_cache or mixed_precision"
+    assert " passed" in run_tests(backend, *files, chosen=f"not ({others})")

@@ -54,7 +54,7 @@ def waves() -> dict[str, np.ndarray]:
 
 
 def some_digits() -> tuple[np.ndarray, np.ndarray]:
-    """A quarter of the digits: a backbone takes its time for each."""
+    """A third of the digits: a backbone takes its time for each."""
     split = kerasdl.data.load("digits").train
     return split.batch(np.arange(0, len(split), 3))
 
