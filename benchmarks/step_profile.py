@@ -151,6 +151,11 @@ def arithmetic(operation: Any) -> float:
     if operation.type in ("MatMul", "BatchMatMulV2", "BatchMatMulV3"):
         transposed = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
         return 2.0 * size(operation.outputs[0]) * shapes[0][-2 if transposed else -1]
+    if operation.type == "Einsum" and len(shapes) == 2:
+        # Every name is summed over or in the output: one product for each choice of all of them.
+        names, _, _ = operation.get_attr("equation").decode().partition("->")
+        sizes = dict(zip(names.replace(",", ""), [*shapes[0], *shapes[1]], strict=True))
+        return 2.0 * math.prod(sizes.values())
     # A kernel of (height, width, in, out) is used once for each example and place of the output.
     if operation.type == "Conv2D":
         return 2.0 * size(operation.inputs[1]) * math.prod(operation.outputs[0].shape[:3])

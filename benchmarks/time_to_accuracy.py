@@ -134,6 +134,7 @@ def measured(model: Any, test: Split) -> float:
 def images_by_fastai(train: Split, test: Split, epochs: int) -> list[Row]:
     """Train by `fit_one_cycle`, with fastai's batch size, optimizer and learning rate."""
     import torch
+    from fastai.callback import progress, schedule  # noqa: F401 - give the Learner `no_bar` and `fit_one_cycle`
     from fastai.data.core import DataLoaders
     from fastai.learner import Learner
     from fastai.losses import CrossEntropyLossFlat

@@ -197,6 +197,7 @@ def by_lightning(model: nn.Module, data: Any, batch: int, done: Callable[[], Any
 
 def by_fastai(model: nn.Module, data: Any, batch: int, done: Callable[[], Any]) -> None:
     """Train by fastai's Learner and its DataLoaders."""
+    from fastai.callback import progress  # noqa: F401 - gives the Learner `no_bar`
     from fastai.callback.core import Callback
     from fastai.data.core import DataLoaders
     from fastai.learner import Learner

@@ -6,13 +6,12 @@
 
 Six networks in float32 on random examples in memory: three convolutional ones and a vision transformer on images of 28
 x 28 pixels, an LSTM on 28 steps of 28 features, a transformer on texts of 64 tokens. Keras: layers, `compile` and `fit`
-as a tutorial has them. kerasdl: its builders and `kerasdl.training.fit` as recipes call it; "kerasdl auto" with
-`jit_compile` as `kerasdl.training.calibrate` picks it, which is not timed. PyTorch: the loop of its tutorial;
-Lightning: its Trainer; fastai: its Learner, all three on the modules of `torch_networks.py`. Each side is a process of
-its own, they take turns, and the median time between the ends of two steps counts, after the first five (what kerasdl
-looks at every sixty batches or more is not in a median). "system" is the share of processor time that the operating
-system took, "start" the time from the start of the process to the end of the first step, imports, tracing and compiling
-included, "memory" the most that the process held.
+as a tutorial has them. kerasdl: its builders and `kerasdl.training.fit` as recipes call it. PyTorch: the loop of its
+tutorial; Lightning: its Trainer; fastai: its Learner, all three on the modules of `torch_networks.py`. Each side is a
+process of its own, they take turns, and the median time between the ends of two steps counts, after the first five
+(what kerasdl looks at every sixty batches or more is not in a median). "system" is the share of processor time that the
+operating system took, "start" the time from the start of the process to the end of the first step, imports, tracing and
+compiling included, "memory" the most that the process held.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +34,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402 - TensorFlow reads the variable when it is imported
 
 BATCH = {"cnn": 256, "resnet9": 128, "resnet18": 64, "lstm": 128, "text": 64, "vit": 64}
-SIDES = ("Keras", "kerasdl", "kerasdl auto", "PyTorch", "Lightning", "fastai")
+SIDES = ("Keras", "kerasdl", "PyTorch", "Lightning", "fastai")
 WARM_UP = 5
 TEXT = {"vocabulary_size": 20_000, "length": 64, "num_classes": 4, "num_layers": 2}
 VIT = {"patch_size": 4, "length": 49, "num_classes": 10, "num_layers": 6}
@@ -99,10 +97,8 @@ def print_rows(model: str, found: dict[str, list[dict[str, Any]]]) -> None:
     rates = {side: BATCH[model] / median(side, "seconds") for side in found}
     for side, rate in rates.items():
         share = f"{rate / rates['kerasdl']:.2f}" if "kerasdl" in rates else ""
-        picks = sorted({run["pick"] for run in found[side]} - {""})
         cells = (
-            *(model, BATCH[model], f"{found[side][0]['parameters']:,}"),
-            side + (f" ({', '.join(picks)})" if picks else ""),
+            *(model, BATCH[model], f"{found[side][0]['parameters']:,}", side),
             *(f"{rate:.0f}", share, f"{median(side, 'system'):.0%}"),
             *(f"{median(side, 'start'):.1f} s", f"{median(side, 'memory'):.0f} MiB"),
         )
@@ -126,37 +122,30 @@ def measure(name: str, side: str, steps: int) -> dict[str, Any]:
     """Train so many steps on one side, and return what was measured."""
     inputs, targets = examples(name, BATCH[name] * (steps + WARM_UP))
     marks: list[tuple[float, ...]] = []
-    pick = ""
 
     def done() -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         marks.append((time.time(), used.ru_utime, used.ru_stime))
 
-    if "Keras" in side or "kerasdl" in side:
-        parameters, pick = train_keras(name, side, inputs, targets, done=done)
+    if side in ("Keras", "kerasdl"):
+        parameters = train_keras(name, side, inputs, targets, done=done)
     else:
         ways = importlib.import_module("torch_networks")
         parameters = ways.train(name, side, inputs, targets, batch=BATCH[name], sizes=TRANSFORMERS.get(name), done=done)
     wall, user, system = np.diff(np.array(marks)[WARM_UP - 1 :], axis=0).T
     return {
         "seconds": float(np.median(wall)),
-        "start": marks[0][0] - float(os.environ["KERASDL_BENCHMARK_BEGAN"]) - spent_on_picking,
+        "start": marks[0][0] - float(os.environ["KERASDL_BENCHMARK_BEGAN"]),
         "system": float(system.sum() / (user.sum() + system.sum())),
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "parameters": parameters,
-        "pick": pick,
     }
 
 
-spent_on_picking = 0.0
-
-
-def train_keras(
-    name: str, side: str, inputs: np.ndarray, targets: np.ndarray, *, done: Callable[[], None]
-) -> tuple[int, str]:
-    """Train for one pass and call `done` after each step; return the trainable parameters, and what auto picked."""
-    global spent_on_picking
+def train_keras(name: str, side: str, inputs: np.ndarray, targets: np.ndarray, *, done: Callable[[], None]) -> int:
+    """Train a network for one pass, call `done` after each step, and return its number of trainable parameters."""
     import keras
+    from keras_networks import built, tutorial
 
     import kerasdl
 
@@ -168,38 +157,18 @@ def train_keras(
             done()
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    pick = ""
     if side == "Keras":
-        from keras_networks import tutorial
-
         model = tutorial(name, TRANSFORMERS.get(name))
         model.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"])
         model.fit(inputs, targets, batch_size=BATCH[name], epochs=1, verbose=0, callbacks=[Clock()])
     else:
-        from keras_networks import built
-
+        model = built(name, TRANSFORMERS.get(name))
         split = kerasdl.data.Split(inputs, targets)
         few = kerasdl.data.Split(inputs[:32], targets[:32])
-        ways: dict[str, Any] = {"batch_size": BATCH[name], "optimizer": "adam", "loss": loss}
-        compiled = False
-        if side == "kerasdl auto":
-            began = time.time()
-            only: dict[str, Any] = {"precision": "float32", "steps_per_execution": 1}
-            with tempfile.TemporaryDirectory() as folder:
-                choice = kerasdl.training.calibrate(
-                    lambda precision: built(name, TRANSFORMERS.get(name)),
-                    split,
-                    **(ways | only),
-                    total_steps=10**6,
-                    expected_seconds=1e6,
-                    cache=Path(folder) / "calibration.json",
-                )
-            compiled, pick = choice.jit_compile, "XLA" if choice.jit_compile else "no XLA"
-            spent_on_picking = time.time() - began
-        model = built(name, TRANSFORMERS.get(name))
-        ways |= {"metrics": ["accuracy"], "gradient_log": {}, "callbacks": [Clock()], "jit_compile": compiled}
-        kerasdl.training.fit(model, split, few, **ways, learning_rate=1e-3, epochs=1, verbose=0)
-    return sum(int(np.prod(weights.shape)) for weights in model.trainable_weights), pick
+        ways: dict[str, Any] = {"epochs": 1, "batch_size": BATCH[name], "optimizer": "adam", "learning_rate": 1e-3}
+        ways |= {"loss": loss, "metrics": ["accuracy"], "gradient_log": {}, "callbacks": [Clock()], "verbose": 0}
+        kerasdl.training.fit(model, split, few, **ways)
+    return sum(int(np.prod(weights.shape)) for weights in model.trainable_weights)
 
 
 if __name__ == "__main__":
