@@ -1,4 +1,4 @@
-"""The Keras sides of `training_speed.py`: kerasdl's builders, and the same networks as a Keras tutorial has them."""
+"""The Keras sides of the speed benchmarks: kerasdl's builders, and the same networks as a Keras tutorial has them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def built(name: str, sizes: dict[str, Any] | None) -> keras.Model:
     """Return the network that kerasdl's builders make.
 
     Args:
-        name: "cnn", "resnet9", "resnet18", "lstm", "text" or "vit".
-        sizes: Of the last two.
+        name: "cnn", "resnet9", "resnet18", "lstm", or "text", "vit" or "causal".
+        sizes: Of the last three, from `transformer_speed.MODELS`.
     """
     if sizes is None:
         if name == "lstm":
@@ -27,6 +27,8 @@ def built(name: str, sizes: dict[str, Any] | None) -> keras.Model:
     if name == "text":
         wide = sizes["length"], sizes["vocabulary_size"], sizes["num_classes"]
         return kerasdl.models.transformer_classifier(*wide, **same)
+    if name == "causal":
+        return kerasdl.models.causal_transformer(sizes["length"], sizes["vocabulary_size"], **same)
     return kerasdl.models.vision_transformer((28, 28, 1), sizes["num_classes"], patch_size=sizes["patch_size"], **same)
 
 

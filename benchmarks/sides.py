@@ -1,6 +1,6 @@
 """Training steps of several libraries side by side: a process for each, in turns, medians count.
 
-Here belongs what `transformer_speed.py` and `lstm.py` share.
+Here belongs what `transformer_speed.py`, `lstm.py`, `training_speed.py` and `time_to_accuracy.py` share.
 """
 
 from __future__ import annotations
@@ -24,6 +24,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=3, help="steps a turn")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="what counts as time")
     parser.add_argument("--threads", type=int, help="of each side; by default what each library takes")
+
+
+def in_a_process(script: str, *arguments: str, **variables: str) -> Any:
+    """Return what a script prints on its last line, JSON, run in a process of its own with further variables.
+
+    Raises:
+        RuntimeError: With the end of what it printed on standard error, if it fails.
+    """
+    done = subprocess.run(
+        [sys.executable, script, *arguments], capture_output=True, text=True, env=os.environ | variables
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def serve(make: Callable[[str], tuple[Callable[[], Any], int]], answers: IO[str]) -> None:

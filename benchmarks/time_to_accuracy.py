@@ -22,7 +22,6 @@ import argparse
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402 - TensorFlow reads the variable when it is imported
+import sides  # noqa: E402
 
 RUNS = {
     "fashion_mnist": ["kerasdl=3", "kerasdl=4", "fastai=3", "Lightning=3", "keras.io=15"],
@@ -50,19 +50,15 @@ def main() -> None:
     options = parser.parse_args()
     runs = options.runs or RUNS[options.data]
     if options.serve:
-        # What a library prints must not come between.
-        answers, sys.stdout = sys.stdout, sys.stderr
         kit, epochs = runs[0].split("=")
-        print(json.dumps(run(kit, options.data, int(epochs))), file=answers)
+        with contextlib.redirect_stdout(sys.stderr):
+            found = run(kit, options.data, int(epochs))
+        print(json.dumps(found))
         return
     print("| kit | epochs | training | in all | test accuracy |\n|---|---|---|---|---|", flush=True)
     for each in runs:
-        command = [sys.executable, __file__, "--serve", "--data", options.data, "--runs", each]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{each}:\n{done.stderr[-3000:]}")
         kit, epochs = each.split("=")
-        rows = json.loads(done.stdout.splitlines()[-1])
+        rows = sides.in_a_process(__file__, "--serve", "--data", options.data, "--runs", each)
         for place, (seconds, whole, accuracy) in enumerate(rows, start=1):
             reached = epochs if len(rows) == 1 else place
             print(f"| {kit} | {reached} | {seconds:.0f} s | {whole:.0f} s | {accuracy:.4f} |", flush=True)
@@ -109,26 +105,16 @@ def by_kerasdl(dataset: Any, text: bool, epochs: int) -> Row:
     return ends[-1] - began, time.perf_counter() - began, result.metrics["accuracy"]
 
 
-def network_and_data(train: Split) -> tuple[Any, Any]:
-    """Return the residual network in PyTorch and its training examples."""
-    import torch
-    from torch_networks import network
-
-    torch.manual_seed(0)
-    images, targets = map(torch.from_numpy, train)
-    return network("resnet9", None), torch.utils.data.TensorDataset(images.permute(0, 3, 1, 2), targets)
-
-
 def measured(model: Any, test: Split) -> float:
     """Return the test accuracy of a network in PyTorch."""
     import torch
+    from torch_networks import tensors
 
+    images, _ = tensors("resnet9", *test).tensors
     model.eval()
     with torch.inference_mode():
-        pieces = [
-            model(torch.from_numpy(test[0][i : i + 500]).permute(0, 3, 1, 2)) for i in range(0, len(test[0]), 500)
-        ]
-    return float((torch.cat(pieces).argmax(1).numpy() == test[1]).mean())
+        scores = torch.cat([model(batch) for batch in images.split(500)])
+    return float((scores.argmax(1).numpy() == test[1]).mean())
 
 
 def images_by_fastai(train: Split, test: Split, epochs: int) -> list[Row]:
@@ -138,9 +124,11 @@ def images_by_fastai(train: Split, test: Split, epochs: int) -> list[Row]:
     from fastai.data.core import DataLoaders
     from fastai.learner import Learner
     from fastai.losses import CrossEntropyLossFlat
+    from torch_networks import network, tensors
 
     began = time.perf_counter()
-    model, data = network_and_data(train)
+    torch.manual_seed(0)
+    model, data = network("resnet9", None), tensors("resnet9", *train)
     few = torch.utils.data.Subset(data, range(64))
     learner = Learner(DataLoaders.from_dsets(data, few, device="cpu"), model, loss_func=CrossEntropyLossFlat())
     with learner.no_bar(), learner.no_logging():
@@ -150,34 +138,18 @@ def images_by_fastai(train: Split, test: Split, epochs: int) -> list[Row]:
 
 
 def images_by_lightning(train: Split, test: Split, epochs: int) -> list[Row]:
-    """Train by the Trainer as https://lightning.ai/docs/pytorch/stable/notebooks/lightning_examples/cifar10-baseline.html."""
-    import lightning
+    """Train by SGD with one cycle, as https://lightning.ai/docs/pytorch/stable/notebooks does on CIFAR-10."""
     import torch
+    from torch_networks import lightning_fit, network, tensors
 
     began = time.perf_counter()
-    model, data = network_and_data(train)
-    loader = torch.utils.data.DataLoader(data, batch_size=256, shuffle=True)
-
-    class Module(lightning.LightningModule):
-        """What the Trainer trains."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def training_step(self, batch: Any, index: int) -> torch.Tensor:
-            """Return the loss."""
-            return torch.nn.functional.cross_entropy(self.model(batch[0]), batch[1])
-
-        def configure_optimizers(self) -> dict[str, Any]:
-            """Return optimizer and schedule."""
-            optimizer = torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
-            cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=epochs, steps_per_epoch=len(loader))
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
-
-    shown = "logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"
-    trainer = lightning.Trainer(max_epochs=epochs, accelerator="cpu", **dict.fromkeys(shown, False))
-    trainer.fit(Module(), loader)
+    torch.manual_seed(0)
+    model = network("resnet9", None)
+    loader = torch.utils.data.DataLoader(tensors("resnet9", *train), batch_size=256, shuffle=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=epochs, steps_per_epoch=len(loader))
+    ways = {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+    lightning_fit(model, loader, ways, epochs=epochs)
     seconds = time.perf_counter() - began
     return [(seconds, seconds, measured(model, test))]
 
@@ -276,5 +248,4 @@ def texts_by_keras_io(train: Split, test: Split, epochs: int) -> list[Row]:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        main()
+    main()

@@ -1,4 +1,4 @@
-"""The PyTorch sides of `training_speed.py`: the same networks, trained by a plain loop, by Lightning and by fastai.
+"""The PyTorch sides of the speed benchmarks: the same networks, trained by a plain loop, by Lightning and by fastai.
 
 Nothing here needs Keras or TensorFlow.
 """
@@ -117,6 +117,14 @@ def network(name: str, sizes: dict[str, Any] | None) -> nn.Module:
     return nn.Sequential(Pixels(), {"cnn": cnn, "resnet9": resnet9, "resnet18": resnet18}[name]())
 
 
+def tensors(name: str, inputs: np.ndarray, targets: np.ndarray) -> torch.utils.data.TensorDataset:
+    """Return examples as the network of that name takes them: images channels first, but for the transformer."""
+    examples = torch.from_numpy(inputs)
+    if name in ("cnn", "resnet9", "resnet18"):
+        examples = examples.permute(0, 3, 1, 2)
+    return torch.utils.data.TensorDataset(examples.long() if name == "text" else examples, torch.from_numpy(targets))
+
+
 def train(
     name: str,
     side: str,
@@ -132,7 +140,7 @@ def train(
     Args:
         name: Of the network.
         side: "PyTorch", "Lightning" or "fastai".
-        inputs: Examples as Keras has them; images go channels first here, but for the transformer.
+        inputs: Examples as Keras has them.
         targets: Class indices.
         batch: Examples a step.
         sizes: Of a transformer.
@@ -140,17 +148,14 @@ def train(
     """
     torch.manual_seed(0)
     model = network(name, sizes).train()
-    examples = torch.from_numpy(inputs)
-    if inputs.ndim == 4 and sizes is None:
-        examples = examples.permute(0, 3, 1, 2)
-    data = torch.utils.data.TensorDataset(examples.long() if name == "text" else examples, torch.from_numpy(targets))
+    data = tensors(name, inputs, targets)
     {"PyTorch": by_a_loop, "Lightning": by_lightning, "fastai": by_fastai}[side](model, data, batch, done)
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def by_a_loop(model: nn.Module, data: Any, batch: int, done: Callable[[], Any]) -> None:
     """Train as PyTorch's tutorial does."""
-    optimizer = torch.optim.Adam((each for each in model.parameters() if each.requires_grad), lr=1e-3)
+    optimizer = adam(model)
     criterion = nn.CrossEntropyLoss()
     for inputs, labels in torch.utils.data.DataLoader(data, batch, shuffle=True, drop_last=True):
         optimizer.zero_grad()
@@ -159,8 +164,18 @@ def by_a_loop(model: nn.Module, data: Any, batch: int, done: Callable[[], Any]) 
         done()
 
 
-def by_lightning(model: nn.Module, data: Any, batch: int, done: Callable[[], Any]) -> None:
-    """Train by Lightning's Trainer, which writes nothing here."""
+def lightning_fit(
+    model: nn.Module, loader: Any, optimizers: Any, *, epochs: int, done: Callable[[], Any] = lambda: None
+) -> None:
+    """Train by Lightning's Trainer, which writes nothing here.
+
+    Args:
+        model: The network.
+        loader: Its batches.
+        optimizers: What `configure_optimizers` returns.
+        epochs: Passes over the batches.
+        done: Called after each step.
+    """
     import lightning
 
     class Module(lightning.LightningModule):
@@ -174,9 +189,9 @@ def by_lightning(model: nn.Module, data: Any, batch: int, done: Callable[[], Any
             """Return the loss."""
             return self.criterion(self.model(batch[0]), batch[1])
 
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            """Return the optimizer."""
-            return torch.optim.Adam((each for each in self.parameters() if each.requires_grad), lr=1e-3)
+        def configure_optimizers(self) -> Any:
+            """Return optimizer and schedule."""
+            return optimizers
 
     class Clock(lightning.Callback):
         """Says when a step is done."""
@@ -185,14 +200,21 @@ def by_lightning(model: nn.Module, data: Any, batch: int, done: Callable[[], Any
             """Say so."""
             done()
 
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", callbacks=[Clock()], **quiet)
-    trainer.fit(Module(), torch.utils.data.DataLoader(data, batch, shuffle=True, drop_last=True))
+    shown = "logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"
+    quiet: dict[str, Any] = dict.fromkeys(shown, False)
+    trainer = lightning.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=[Clock()], **quiet)
+    trainer.fit(Module(), loader)
+
+
+def adam(model: nn.Module) -> torch.optim.Optimizer:
+    """Return Adam for what is trained of a network."""
+    return torch.optim.Adam((each for each in model.parameters() if each.requires_grad), lr=1e-3)
+
+
+def by_lightning(model: nn.Module, data: Any, batch: int, done: Callable[[], Any]) -> None:
+    """Train by Lightning's Trainer."""
+    loader = torch.utils.data.DataLoader(data, batch, shuffle=True, drop_last=True)
+    lightning_fit(model, loader, adam(model), epochs=1, done=done)
 
 
 def by_fastai(model: nn.Module, data: Any, batch: int, done: Callable[[], Any]) -> None:

@@ -17,12 +17,12 @@ compiling included, "memory" the most that the process held.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -32,16 +32,14 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402 - TensorFlow reads the variable when it is imported
+import sides  # noqa: E402
+from transformer_speed import MODELS, data  # noqa: E402
 
-BATCH = {"cnn": 256, "resnet9": 128, "resnet18": 64, "lstm": 128, "text": 64, "vit": 64}
+TRANSFORMERS = {name: MODELS[name] for name in ("text", "vit")}
+BATCH = {"cnn": 256, "resnet9": 128, "resnet18": 64, "lstm": 128}
+BATCH |= {name: sizes["batch"] for name, sizes in TRANSFORMERS.items()}
 SIDES = ("Keras", "kerasdl", "PyTorch", "Lightning", "fastai")
 WARM_UP = 5
-TEXT = {"vocabulary_size": 20_000, "length": 64, "num_classes": 4, "num_layers": 2}
-VIT = {"patch_size": 4, "length": 49, "num_classes": 10, "num_layers": 6}
-TRANSFORMERS = {
-    kind: {"kind": kind, "hidden_dim": 128, "num_heads": 4, "dropout": 0.1, **sizes}
-    for kind, sizes in (("text", TEXT), ("vit", VIT))
-}
 
 
 def main() -> None:
@@ -55,9 +53,9 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        # What a library prints must not come between.
-        answers, sys.stdout = sys.stdout, sys.stderr
-        print(json.dumps(measure(options.models[0], options.sides[0], options.steps)), file=answers)
+        with contextlib.redirect_stdout(sys.stderr):
+            found = measure(options.models[0], options.sides[0], options.steps)
+        print(json.dumps(found))
         return
     print(
         "| model | batch | parameters | side | examples/s | of kerasdl's | system | start | memory |\n"
@@ -65,27 +63,18 @@ def main() -> None:
     )
     everything = {}
     for model in options.models:
-        found: dict[str, list[dict[str, Any]]] = {side: [] for side in options.sides}
+        runs: dict[str, list[dict[str, Any]]] = {side: [] for side in options.sides}
         for _ in range(options.rounds):
-            for side, runs in found.items():
-                runs.append(in_a_process(model, side, options.steps))
-        parameters = {run["parameters"] for runs in found.values() for run in runs}
+            for side in runs:
+                words = "--measure", "--models", model, "--sides", side, "--steps", str(options.steps)
+                runs[side].append(sides.in_a_process(__file__, *words, KERASDL_BENCHMARK_BEGAN=repr(time.time())))
+        parameters = {run["parameters"] for several in runs.values() for run in several}
         if len(parameters) > 1:
             raise RuntimeError(f"{model}: the networks are not equal, parameters are {parameters}")
-        everything[model] = found
-        print_rows(model, found)
+        everything[model] = runs
+        print_rows(model, runs)
     if options.json:
         options.json.write_text(json.dumps(everything, indent=1))
-
-
-def in_a_process(model: str, side: str, steps: int) -> dict[str, Any]:
-    """Return what a new process measures."""
-    arguments = ["--measure", "--models", model, "--sides", side, "--steps", str(steps)]
-    variables = os.environ | {"KERASDL_BENCHMARK_BEGAN": repr(time.time())}
-    answer = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, env=variables)
-    if answer.returncode:
-        raise RuntimeError(f"{side}, {model}:\n{answer.stderr}")
-    return json.loads(answer.stdout.splitlines()[-1])
 
 
 def print_rows(model: str, found: dict[str, list[dict[str, Any]]]) -> None:
@@ -110,11 +99,8 @@ def examples(name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(0)
     if name == "lstm":
         return generator.standard_normal((count, 28, 28), "float32"), generator.integers(0, 10, count)
-    if name == "text":
-        tokens = generator.integers(1, TEXT["vocabulary_size"], (count, TEXT["length"])).astype("int32")
-        lengths = generator.integers(TEXT["length"] // 2, TEXT["length"] + 1, (count, 1))
-        tokens[np.arange(TEXT["length"]) >= lengths] = 0  # a quarter is padding
-        return tokens, generator.integers(0, TEXT["num_classes"], count)
+    if name in TRANSFORMERS:
+        return data(TRANSFORMERS[name] | {"batch": count})
     return generator.integers(0, 256, (count, 28, 28, 1), np.uint8), generator.integers(0, 10, count)
 
 

@@ -62,23 +62,12 @@ def kerasdl_step(
 ) -> tuple[Callable[[], Any], int]:
     """Return a function that trains one step, and the number of parameters of its model."""
     import keras
+    from keras_networks import built
 
-    from kerasdl import models, training
+    from kerasdl import training
 
-    same = {name: sizes[name] for name in ("num_layers", "num_heads", "hidden_dim", "dropout")} | {
-        "positions": "learned"
-    }
     with training.precision_policy(precision):
-        if sizes["kind"] == "vit":
-            model = models.vision_transformer(
-                (28, 28, 1), sizes["num_classes"], patch_size=sizes["patch_size"], stem="patch", **same
-            )
-        elif sizes["kind"] == "text":
-            model = models.transformer_classifier(
-                sizes["length"], sizes["vocabulary_size"], sizes["num_classes"], **same
-            )
-        else:
-            model = models.causal_transformer(sizes["length"], sizes["vocabulary_size"], **same)
+        model = built(sizes["kind"], sizes)
     model.compile(
         keras.optimizers.AdamW(1e-3, weight_decay=0.05),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
