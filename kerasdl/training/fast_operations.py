@@ -3,26 +3,29 @@
 Keras puts batch normalization together from a dozen operations, each of which reads and writes the whole tensor, and
 has no name for the fused one. TensorFlow's own gradient of a convolution by its input is up to seven times slower than
 the convolution; it is itself a convolution, with the kernel turned around, which runs as fast as any. And its gradient
-of a pooling goes from point to point, where a few comparisons of whole tensors do. What that comes to:
-`benchmarks/training_speed.py`.
+of a pooling goes from point to point, where a few comparisons of whole tensors do. Keras writes attention as sums over
+named axes, which are slower than the products of matrices that they are; and the gradient of GELU computes again what
+its value has. What all that comes to: `benchmarks/training_speed.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
+from kerasdl.layers import SelfAttention
 from kerasdl.training.distribution import is_mirrored
 from kerasdl.training.hardware import accelerators
 
 
 @contextlib.contextmanager
 def fast_operations(model: keras.Model) -> Iterator[None]:
-    """Let batch normalizations, convolutions and poolings of a model compute faster inside this context.
+    """Let batch normalization, convolutions, poolings, attention and GELU of a model compute faster in this context.
 
     They compute what they compute otherwise, but for rounding, and stay plain layers of Keras, also in what is saved
     meanwhile. Layers of other kinds and with unusual arguments go on as they are. So does everything on other backends,
@@ -45,6 +48,10 @@ def fast_operations(model: keras.Model) -> Iterator[None]:
                 faster.append((layer, "convolution_op", _convolve))
             elif _is_usual_pooling(layer):
                 faster.append((layer, "call", _pool))
+            elif type(layer) is SelfAttention and layer.compute_dtype == "float32":
+                faster.append((layer, "attend", _attend))
+            elif type(layer) is keras.layers.Activation and layer.activation is keras.activations.gelu:
+                faster.append((layer, "call", _gelu))
     for layer, method, function in faster:
         setattr(layer, method, functools.partial(function, layer))
     try:
@@ -157,3 +164,34 @@ def _pool(layer: Any, inputs: Any) -> Any:
         return largest, gradient
 
     return pool(inputs)
+
+
+def _attend(layer: Any, query: Any, key: Any, value: Any, *, mask: Any = None, causal: bool = False) -> Any:
+    """Do what `layer.attend` does: sums over named axes as products of matrices."""
+    import tensorflow as tf
+
+    query, key, value = (tf.transpose(each, (0, 2, 1, 3)) for each in (query, key, value))
+    agreement = tf.matmul(query * layer.head_dim**-0.5, key, transpose_b=True)
+    if causal:
+        seen = tf.linalg.band_part(tf.ones(tf.shape(agreement)[-2:], tf.bool), -1, 0)
+        mask = seen if mask is None else mask & seen
+    if mask is not None:
+        agreement = tf.where(mask, agreement, -0.5 * tf.float32.max)
+    found = tf.matmul(tf.nn.softmax(agreement), value)
+    return layer._output(tf.transpose(found, (0, 2, 1, 3)))
+
+
+def _gelu(_: Any, inputs: Any) -> Any:
+    """Do what an activation layer of GELU does."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def gelu(x: Any) -> tuple[Any, Any]:
+        below = 0.5 * tf.math.erfc(x * -(0.5**0.5))  # the normal distribution up to x
+
+        def gradient(upstream: Any) -> Any:
+            return upstream * (below + x * tf.exp(-0.5 * x * x) * (2 * math.pi) ** -0.5)
+
+        return x * below, gradient
+
+    return gelu(tf.convert_to_tensor(inputs))

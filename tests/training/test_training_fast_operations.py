@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from kerasdl import layers
 from kerasdl.training.fast_operations import fast_operations
 
 SHAPES = {"images": (6, 6, 3), "series": (9, 3), "features": (5,)}
@@ -198,3 +199,62 @@ def test_a_pooling_of_another_size_goes_on_as_it_is():
     model = keras.Model(inputs, keras.layers.MaxPooling2D(3, name="pool")(inputs))
     with fast_operations(model):
         assert "call" not in vars(model.get_layer("pool"))
+
+
+def transformer(dtype="float32", activation="gelu", **keywords):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(SHAPES["series"])
+    x = keras.layers.Dense(8, dtype=dtype)(inputs)
+    attention = layers.SelfAttention(2, stddev=0.5, dtype=dtype, name="attention", **keywords)
+    x = x + attention(x, keras.ops.any(inputs > 0, axis=-1))  # as if one row in eight were padding
+    x = keras.layers.Activation(activation, dtype=dtype, name="activation")(keras.layers.Dense(8, dtype=dtype)(x))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+    model.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("keywords", [{}, {"causal": True}, {"rotary": True}], ids=str)
+def test_a_transformer_learns_what_it_learns_in_keras(dtype, keywords):
+    expected = fit(transformer(dtype, **keywords))
+    model = transformer(dtype, **keywords)
+    tolerance = 2e-5 if dtype == "float32" else 5e-3
+    for one, other in zip(fit(model, fast_operations(model)), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=10 * tolerance, atol=tolerance)
+
+
+def test_attention_is_products_of_matrices_inside():
+    model = transformer()
+    assert "Einsum" in operations(model)
+    with fast_operations(model):
+        assert "Einsum" not in operations(model)
+        assert "call" in vars(model.get_layer("activation"))
+
+
+class OwnAttention(layers.SelfAttention):
+    """Somebody's own."""
+
+
+def test_other_attention_and_activations_go_on_as_they_are():
+    inputs = keras.Input((4, 8))
+    x = OwnAttention(2, name="attention")(inputs)
+    model = keras.Model(inputs, keras.layers.Activation("silu", name="activation")(x))
+    with fast_operations(model):
+        assert "attend" not in vars(model.get_layer("attention"))
+        assert "call" not in vars(model.get_layer("activation"))
+
+
+@pytest.mark.parametrize("value", [-40.0, -3.0, 0.0, 3.0, 40.0])
+def test_gelu_and_its_gradient_are_those_of_keras(value):
+    import tensorflow as tf
+
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, keras.layers.Activation("gelu")(inputs))
+    x = tf.constant([[value]])
+    found = []
+    for context in (contextlib.nullcontext(), fast_operations(model)):
+        with context, tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = model(x, training=True)
+        found += [(outputs, tape.gradient(outputs, x))]
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5, atol=1e-7)
