@@ -213,14 +213,26 @@ def transformer(dtype="float32", activation="gelu", **keywords):
     return model
 
 
+def gradients(model):
+    """Return the gradients of one batch."""
+    import tensorflow as tf
+
+    generator = np.random.default_rng(0)
+    x = tf.constant(3 * generator.standard_normal((8, *SHAPES["series"]), "float32") + 1)
+    with tf.GradientTape() as tape:
+        loss = model.loss(tf.constant(generator.integers(0, 3, 8)), model(x, training=True))
+    return np.concatenate([each.numpy().ravel() for each in tape.gradient(loss, [w.value for w in model.weights])])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("keywords", [{}, {"causal": True}, {"rotary": True}], ids=str)
-def test_a_transformer_learns_what_it_learns_in_keras(dtype, keywords):
-    expected = fit(transformer(dtype, **keywords))
+def test_a_transformer_has_the_gradients_that_it_has_in_keras(dtype, keywords):
     model = transformer(dtype, **keywords)
-    tolerance = 2e-5 if dtype == "float32" else 5e-3
-    for one, other in zip(fit(model, fast_operations(model)), expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=10 * tolerance, atol=tolerance)
+    expected = gradients(model)
+    with fast_operations(model):
+        found = gradients(model)
+    tolerance = 1e-6 if dtype == "float32" else 0.02  # bfloat16 keeps eight bits
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 def test_attention_is_products_of_matrices_inside():
