@@ -126,7 +126,7 @@ def _convolve(layer: Any, inputs: Any, kernel: Any) -> Any:
     @tf.custom_gradient
     def convolve(x: Any, kernel: Any) -> tuple[Any, Any]:
         def gradients(upstream: Any) -> tuple[Any, Any]:
-            turned = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
+            turned = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
             by_kernel = tf.raw_ops.Conv2DBackpropFilter(
                 input=x, filter_sizes=kernel.shape, out_backprop=upstream, strides=[1, 1, 1, 1], padding="SAME"
             )
