@@ -23,6 +23,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -46,42 +47,59 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=RUNS, default="fashion_mnist")
     parser.add_argument("--runs", nargs="+", help="kit=epochs")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     runs = options.runs or RUNS[options.data]
     if options.serve:
         kit, epochs = runs[0].split("=")
         with contextlib.redirect_stdout(sys.stderr):
-            found = run(kit, options.data, int(epochs))
+            found = run(kit, options.data, int(epochs), options.serve)
         print(json.dumps(found))
         return
-    print("| kit | epochs | training | in all | test accuracy |\n|---|---|---|---|---|", flush=True)
-    for each in runs:
-        kit, epochs = each.split("=")
-        rows = sides.in_a_process(__file__, "--serve", "--data", options.data, "--runs", each)
-        for place, (seconds, whole, accuracy) in enumerate(rows, start=1):
-            reached = epochs if len(rows) == 1 else place
-            print(f"| {kit} | {reached} | {seconds:.0f} s | {whole:.0f} s | {accuracy:.4f} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = f"{folder}/arrays.npz"
+        save(options.data, arrays)
+        print("| kit | epochs | training | in all | test accuracy |\n|---|---|---|---|---|", flush=True)
+        for each in runs:
+            kit, epochs = each.split("=")
+            rows = sides.in_a_process(__file__, "--serve", arrays, "--data", options.data, "--runs", each)
+            for place, (seconds, whole, accuracy) in enumerate(rows, start=1):
+                reached = epochs if len(rows) == 1 else place
+                print(f"| {kit} | {reached} | {seconds:.0f} s | {whole:.0f} s | {accuracy:.4f} |", flush=True)
 
 
-def run(kit: str, data: str, epochs: int) -> list[Row]:
-    """Train once, and return what came out: one row, or one for each epoch."""
+def load(data: str) -> Any:
+    """Return the data as kerasdl has them."""
     import kerasdl
 
+    return kerasdl.data.load(data, **({"kind": "text"} if data == "glosses" else {}))
+
+
+def save(data: str, path: str) -> None:
+    """Write the arrays, for kits in whose process TensorFlow must not be: PyTorch's CUDA build crashes beside it."""
+    dataset = load(data)
+    train, validation, test = (
+        split.batch(np.arange(len(split))) for split in (dataset.train, dataset.validation, dataset.test)
+    )
+    inputs, targets = (np.concatenate(both) for both in zip(train, validation, strict=True))
+    np.savez(path, train_inputs=inputs, train_targets=targets, test_inputs=test[0], test_targets=test[1])
+
+
+def run(kit: str, data: str, epochs: int, arrays: str) -> list[Row]:
+    """Train once, and return what came out: one row, or one for each epoch."""
     text = data == "glosses"
-    dataset = kerasdl.data.load(data, **({"kind": "text"} if text else {}))
-    splits = [split.batch(np.arange(len(split))) for split in (dataset.train, dataset.validation, dataset.test)]
     if kit == "kerasdl":
-        return [by_kerasdl(dataset, text, epochs)]
-    train = tuple(np.concatenate(both) for both in zip(*splits[:2], strict=True))
-    kits: dict[tuple[str, bool], Callable[[Any, Split, int], list[Row]]] = {
+        return [by_kerasdl(load(data), text, epochs)]
+    kits: dict[tuple[str, bool], Callable[[Split, Split, int], list[Row]]] = {
         ("fastai", False): images_by_fastai,
         ("fastai", True): texts_by_fastai,
         ("Lightning", False): images_by_lightning,
         ("keras.io", False): images_by_keras_io,
         ("keras.io", True): texts_by_keras_io,
     }
-    return kits[kit, text](train, splits[2], epochs)
+    with np.load(arrays, allow_pickle=True) as found:
+        train, test = ((found[f"{part}_inputs"], found[f"{part}_targets"]) for part in ("train", "test"))
+    return kits[kit, text](train, test, epochs)
 
 
 def by_kerasdl(dataset: Any, text: bool, epochs: int) -> Row:
