@@ -65,6 +65,8 @@ def kerasdl_step(
     from keras_networks import built
 
     from kerasdl import training
+    from kerasdl.training.allocator import keep_freed_memory
+    from kerasdl.training.fast_operations import fast_operations
 
     with training.precision_policy(precision):
         model = built(sizes["kind"], sizes)
@@ -74,6 +76,9 @@ def kerasdl_step(
         jit_compile=compiled,
     )
     parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    # As in `kerasdl.training.fit`, and until the process ends.
+    for each in (keep_freed_memory(), fast_operations(model)):
+        each.__enter__()
     return lambda: model.train_on_batch(inputs, targets), parameters
 
 
