@@ -94,21 +94,19 @@ def by_keras(name: str, side: str, inputs: np.ndarray) -> Callable[[np.ndarray],
 def by_torch(name: str, side: str) -> Callable[[np.ndarray], Any]:
     """Return what answers by the network in PyTorch, Lightning or fastai."""
     import torch
-    from torch_networks import network, tensors
+    from torch_networks import QUIET, network, tensors
 
     torch.manual_seed(0)
     model = network(name, TRANSFORMERS.get(name)).eval()
 
-    def loader(asked: np.ndarray) -> Any:
-        return torch.utils.data.DataLoader(tensors(name, asked, np.zeros(len(asked), int)), BATCH)
+    def given(asked: np.ndarray) -> Any:
+        return tensors(name, asked, np.zeros(len(asked), int))
 
     if side == "PyTorch":
 
         def answer(asked: np.ndarray) -> Any:
             with torch.inference_mode():
-                return [
-                    model(batch) for batch in tensors(name, asked, np.zeros(len(asked), int)).tensors[0].split(BATCH)
-                ]
+                return [model(batch) for batch in given(asked).tensors[0].split(BATCH)]
 
         return answer
     if side == "Lightning":
@@ -125,27 +123,23 @@ def by_torch(name: str, side: str) -> Callable[[np.ndarray], Any]:
                 """Return the logits."""
                 return self.model(batch[0])
 
-        shown = "logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"
-        quiet: dict[str, Any] = dict.fromkeys(shown, False)
-        trainer, module = lightning.Trainer(accelerator="cpu", **quiet), Module()
-        return lambda asked: trainer.predict(module, loader(asked))
+        trainer, module = lightning.Trainer(accelerator="cpu", **QUIET), Module()
+        return lambda asked: trainer.predict(module, torch.utils.data.DataLoader(given(asked), BATCH))
 
     from fastai.callback import progress  # noqa: F401 - gives the Learner `no_bar`
     from fastai.data.core import DataLoaders
+    from fastai.data.load import DataLoader
     from fastai.learner import Learner
     from fastai.losses import CrossEntropyLossFlat
 
-    few = tensors(name, examples(name, 8)[0], np.zeros(8, int))
+    few = given(examples(name, 8)[0])
     learner = Learner(DataLoaders.from_dsets(few, few, device="cpu"), model, loss_func=CrossEntropyLossFlat())
 
-    def asked_learner(asked: np.ndarray) -> Any:
-        from fastai.data.load import DataLoader
-
-        given = DataLoader(tensors(name, asked, np.zeros(len(asked), int)), bs=BATCH, num_workers=0, device="cpu")
+    def learner_s(asked: np.ndarray) -> Any:
         with learner.no_bar(), learner.no_logging():
-            return learner.get_preds(dl=given)
+            return learner.get_preds(dl=DataLoader(given(asked), bs=BATCH, num_workers=0, device="cpu"))
 
-    return asked_learner
+    return learner_s
 
 
 if __name__ == "__main__":

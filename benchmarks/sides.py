@@ -1,6 +1,7 @@
 """Training steps of several libraries side by side: a process for each, in turns, medians count.
 
-Here belongs what `transformer_speed.py`, `lstm.py`, `training_speed.py` and `time_to_accuracy.py` share.
+Here belongs what `transformer_speed.py`, `lstm.py`, `training_speed.py`, `inference_speed.py` and `time_to_accuracy.py`
+share.
 """
 
 from __future__ import annotations

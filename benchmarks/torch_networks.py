@@ -13,6 +13,11 @@ import torch
 from torch import nn
 from torch_transformers import Transformer
 
+# Lightning's Trainer says and writes nothing with these.
+QUIET: dict[str, Any] = dict.fromkeys(
+    ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+)
+
 
 def convolution(inside: int, outside: int, kernel: int = 3, *, stride: int = 1, active: bool = True) -> nn.Sequential:
     """Return convolution, batch normalization, rectifier."""
@@ -200,9 +205,7 @@ def lightning_fit(
             """Say so."""
             done()
 
-    shown = "logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"
-    quiet: dict[str, Any] = dict.fromkeys(shown, False)
-    trainer = lightning.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=[Clock()], **quiet)
+    trainer = lightning.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=[Clock()], **QUIET)
     trainer.fit(Module(), loader)
 
 

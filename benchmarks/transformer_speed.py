@@ -14,6 +14,7 @@ threads that wait for each other after every operation, as PyTorch's do, suffer 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import sys
@@ -40,6 +41,7 @@ MODELS: dict[str, dict[str, Any]] = {
 MODELS = {name: {"kind": name, "num_heads": 4, "dropout": 0.1, **sizes} for name, sizes in MODELS.items()}
 WAYS = ("float32", "float32 compiled", "bfloat16", "bfloat16 compiled")
 SIDES = ("kerasdl", "PyTorch")
+until_the_end = contextlib.ExitStack()
 
 
 def data(sizes: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -76,9 +78,9 @@ def kerasdl_step(
         jit_compile=compiled,
     )
     parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    # As in `kerasdl.training.fit`, and until the process ends.
-    for each in (keep_freed_memory(), fast_operations(model)):
-        each.__enter__()
+    # As in `kerasdl.training.fit`.
+    until_the_end.enter_context(keep_freed_memory())
+    until_the_end.enter_context(fast_operations(model))
     return lambda: model.train_on_batch(inputs, targets), parameters
 
 

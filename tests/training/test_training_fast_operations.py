@@ -201,13 +201,13 @@ def test_a_pooling_of_another_size_goes_on_as_it_is():
         assert "call" not in vars(model.get_layer("pool"))
 
 
-def transformer(dtype="float32", activation="gelu", **keywords):
+def transformer(dtype="float32", **keywords):
     keras.utils.set_random_seed(0)
     inputs = keras.Input(SHAPES["series"])
     x = keras.layers.Dense(8, dtype=dtype)(inputs)
     attention = layers.SelfAttention(2, stddev=0.5, dtype=dtype, name="attention", **keywords)
-    x = x + attention(x, keras.ops.any(inputs > 0, axis=-1))  # as if one row in eight were padding
-    x = keras.layers.Activation(activation, dtype=dtype, name="activation")(keras.layers.Dense(8, dtype=dtype)(x))
+    x = x + attention(x, keras.ops.any(inputs > 0, axis=-1))  # what has no positive feature counts as padding
+    x = keras.layers.Activation("gelu", dtype=dtype, name="activation")(keras.layers.Dense(8, dtype=dtype)(x))
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
     model.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
