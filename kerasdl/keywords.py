@@ -82,6 +82,7 @@ CHECKS: dict[str, checks.Check] = {
     "subwords": checks.integer(0, example=30000),
     "missing": checks.choice("refuse", "interpolate"),
     "deduplicate": checks.boolean,
+    "linear": checks.boolean,
     "calibrate": checks.boolean,
     "units": checks.one_or_more,
     "target": checks.names,

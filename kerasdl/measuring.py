@@ -94,18 +94,27 @@ class Classification:
     ) -> list[Any]:
         """Return the findings on a training: see :func:`diagnose`."""
 
-        def scored(split: Split) -> np.ndarray:
-            return self.scores(model, split, batch_size=config["batch_size"])
+        def by(model: keras.Model) -> Callable[[Split], np.ndarray]:
+            return lambda split: self.scores(model, split, batch_size=config["batch_size"])
 
-        return diagnose(scored, dataset, history=history, config=config)
+        network = self.learnt(model)
+        learnt = None if network is model else by(network)
+        return diagnose(by(model), dataset, history=history, config=config, learnt=learnt)
+
+    def learnt(self, model: keras.Model) -> keras.Model:
+        """Return the part of a model that training made, whose answers say how training went: here all of it."""
+        return model
+
+    def logits(self, model: keras.Model, split: Split, *, batch_size: int) -> np.ndarray:
+        """Return the logarithms that the scores come from, (count, classes); of one class an example, up to a sum."""
+        scores = np.maximum(self.scores(model, split, batch_size=batch_size).astype(np.float64), 1e-30)
+        return np.log(scores) - (np.log(np.maximum(1 - scores, 1e-8)) if self.multi_label else 0)
 
     def temperature(self, model: keras.Model, split: Split, *, batch_size: int) -> float:
         """Return what the logits are divided by for the lowest log loss on a split."""
         from kerasdl.diagnostics import best_temperature
 
-        scores = np.maximum(self.scores(model, split, batch_size=batch_size).astype(np.float64), 1e-30)
-        logits = np.log(scores) - (np.log(np.maximum(1 - scores, 1e-8)) if self.multi_label else 0)
-        return best_temperature(logits, split.targets)
+        return best_temperature(self.logits(model, split, batch_size=batch_size), split.targets)
 
     def report(self, model: keras.Model, dataset: Dataset, *, batch_size: int) -> dict[str, Any]:
         """Return what the report shows: answers on the test split, and some examples of the validation split."""
@@ -201,6 +210,7 @@ def diagnose(
     *,
     history: Mapping[str, Sequence[float]],
     config: Mapping[str, Any],
+    learnt: Callable[[Split], np.ndarray] | None = None,
 ) -> list[Any]:
     """Measure a trained classifier on its training and validation splits, and return the findings.
 
@@ -211,6 +221,7 @@ def diagnose(
         dataset: The data it was trained on.
         history: Curves by name.
         config: The recipe's resolved arguments.
+        learnt: The scores of what training made of the model, by which training is judged; None for all of it.
     """
     from kerasdl import data_findings
     from kerasdl.data import Split
@@ -222,7 +233,11 @@ def diagnose(
     count = min(len(train), max(len(validation), 256))
     sample = Split(*train.batch(spread(len(train), count)))
     scores = scored(validation)
-    right = [answers_right(sample.targets, scored(sample)), answers_right(validation.targets, scores)]
+    judged = scores if learnt is None else learnt(validation)
+    right = [
+        answers_right(sample.targets, (learnt or scored)(sample)),
+        answers_right(validation.targets, judged),
+    ]
     if dataset.multi_label:
         shares = validation.targets.mean(axis=0)
     else:

@@ -63,6 +63,12 @@ class TextClassification(measuring.Classification):
         """Return what the model says of every text of a split."""
         return self.scores_by_length(model, split, batch_size=batch_size)
 
+    def learnt(self, model: keras.Model) -> keras.Model:
+        """Return the network without the linear part, which knows its training texts by heart and is no fault of it."""
+        from kerasdl.linear_terms import network_alone
+
+        return network_alone(model)
+
     def baselines(self, dataset: Dataset) -> dict[str, dict[str, float]]:
         """Return what a linear model on bags of words reaches: see :func:`kerasdl.baselines.bag_of_words`."""
         return bag_of_words(dataset)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kerasdl
-from kerasdl import checks, configuration, keywords, targets
+from kerasdl import checks, configuration, keywords, linear_terms, targets
 from kerasdl.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def train(
     seed: int = 0,
     num_classes: int | None = None,
     deduplicate: bool = False,
+    linear: bool | None = None,
     calibrate: bool = False,
     directory: str | Path | None = None,
     resume: bool = False,
@@ -125,6 +126,9 @@ def train(
         num_classes: Number of classes, when labels may lack some of them.
         deduplicate: Whether training texts that are, as they are or nearly, also in the validation or test split are
             dropped.
+        linear: Whether a linear model on words and pairs of words is fitted at the end, in seconds, and added to the
+            network's logits; the validation split weighs the two. It knows rare words better than a network. By default
+            where tokens are words.
         calibrate: Whether the logits are divided by one temperature in the end, the one with the lowest log loss on the
             validation split, so that scores are the shares of texts that are right. No label changes.
         directory: New folder for the model, configuration, history, TensorBoard logs and report.
@@ -160,6 +164,8 @@ def train(
     build_keywords = configuration.matching(build, arguments)
     if arguments["subwords"]:
         build_keywords["subword_table"] = kerasdl.data.subword_table(known, buckets=arguments["subwords"])
+    if arguments["linear"]:
+        build_keywords["pairs"] = linear_terms.frequent_pairs(examples, known.size)
 
     def built(precision: str) -> keras.Model:
         return build(known.size, dataset.num_classes, **build_keywords | {"precision": precision})
@@ -167,7 +173,14 @@ def train(
     def fitted(model: keras.Model, decided: dict[str, Any]) -> dict[str, list[float]]:
         keywords = configuration.matching(kerasdl.training.fit, decided) | ways
         keywords |= {"metrics": targets.training_metrics(dataset), "class_weight": weights}
-        return kerasdl.training.fit(model, examples, held_out, **keywords)
+        history = kerasdl.training.fit(model, examples, held_out, **keywords)
+        if decided["linear"]:
+            # Only now: checkpoints have the network as it was trained, so that a run that is killed here ends alike.
+            size = decided["batch_size"]
+            own, linear = linear_terms.fit(model, task, dataset, class_weight=weights, batch_size=size)
+            if decided["verbose"]:
+                print(f"Logits: {own:.3f} of the network and {linear:.3f} of a linear model on its words and pairs.")
+        return history
 
     return kerasdl.run_recipe(
         "text_classification",
@@ -199,11 +212,13 @@ def build(
     token_dropout: float = 0.15,
     l2: float = 0.0,
     subword_table: np.ndarray | None = None,
+    pairs: np.ndarray | None = None,
     precision: str = "float32",
 ) -> keras.Model:
     """Build the uncompiled model that :func:`train` trains, from the number of ids of its tokens, padding included.
 
-    The keywords are those of :func:`train`; `subword_table` is what :func:`kerasdl.data.subword_table` returns.
+    The keywords are those of :func:`train`; `subword_table` is what :func:`kerasdl.data.subword_table` returns, `pairs`
+    what :func:`kerasdl.linear_terms.frequent_pairs` returns, for a model with a linear part.
     """
     given = {"num_layers": num_layers, "num_heads": num_heads, "units": units, "subwords": None}
     options = keywords.resolve_architecture(architecture, ARCHITECTURES, given)
@@ -214,13 +229,16 @@ def build(
         "l2": l2,
     }
     sizes = (None, vocabulary_size, num_classes)
+    if architecture != "transformer":
+        shared |= {"token_dropout": token_dropout, "subwords": subword_table, "pooling": ("mean", "max")}
     with kerasdl.training.precision_policy(precision):
         if architecture == "transformer":
-            return kerasdl.models.transformer_classifier(*sizes, num_heads=options["num_heads"], **shared)
-        shared |= {"token_dropout": token_dropout, "subwords": subword_table, "pooling": ("mean", "max")}
-        if architecture == "lstm":
-            return kerasdl.models.text_lstm(*sizes, units=options["units"], **shared)
-        return kerasdl.models.text_cnn(*sizes, filters=options["units"], **shared)
+            network = kerasdl.models.transformer_classifier(*sizes, num_heads=options["num_heads"], **shared)
+        elif architecture == "lstm":
+            network = kerasdl.models.text_lstm(*sizes, units=options["units"], **shared)
+        else:
+            network = kerasdl.models.text_cnn(*sizes, filters=options["units"], **shared)
+    return network if pairs is None else linear_terms.beside(network, pairs, vocabulary_size)
 
 
 def resolve(**arguments: Any) -> dict[str, Any]:
@@ -235,6 +253,8 @@ def resolve(**arguments: Any) -> dict[str, Any]:
         resolved["learning_rate"] *= 1 if resolved["architecture"] == "transformer" else 3
     if resolved["vocabulary_size"] is None and resolved["vocabulary"] == "word":
         resolved["vocabulary_size"] = 30_000
+    if resolved["linear"] is None:
+        resolved["linear"] = resolved["vocabulary"] == "word"
     if isinstance(resolved["units"], (tuple, list)):
         checks.integer(1, example=128)("units", resolved["units"])
     options = {name: resolved[name] for name in OPTIONS}

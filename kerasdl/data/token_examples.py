@@ -12,6 +12,8 @@ from kerasdl.padding import pad
 class TokenExamples:
     """Encoded texts with their targets, as :func:`kerasdl.training.fit` takes them.
 
+    `lengths` are those of the texts, `values` the ids of all of them, one text behind the other.
+
     Args:
         sequences: The ids of each text.
         targets: One target a text.
@@ -25,7 +27,7 @@ class TokenExamples:
         cut = [sequence[:sequence_length] for sequence in sequences]
         self.lengths = np.array([len(sequence) for sequence in cut], np.int64)
         self.targets = targets
-        self._values = np.concatenate(cut) if cut else np.empty(0, np.int32)
+        self.values = np.concatenate(cut) if cut else np.empty(0, np.int32)
         self._ends = np.cumsum(self.lengths)
 
     def __len__(self) -> int:
@@ -34,4 +36,4 @@ class TokenExamples:
     def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the padded ids, int32 (count, length), and the targets at `indices`."""
         spans = zip(self._ends[indices] - self.lengths[indices], self._ends[indices], strict=True)
-        return pad([self._values[begin:end] for begin, end in spans]), self.targets[indices]
+        return pad([self.values[begin:end] for begin, end in spans]), self.targets[indices]

@@ -133,7 +133,7 @@ def embedding_places(model: keras.Model) -> list[Point]:
     Raises:
         InputError: Where there is no such layer.
     """
-    kinds = (keras.layers.Embedding, layers.SubwordEmbedding)
+    kinds = (keras.layers.Embedding, layers.SubwordEmbedding, layers.TermScores)
     found = [
         point for point in points(model) if isinstance(point.operation, kinds) and _read(point).dtype.startswith("int")
     ]

@@ -12,6 +12,7 @@ from kerasdl.layers.lstm import LSTM
 from kerasdl.layers.scaling import AscendingQuantiles, CalibratedQuantiles, ScaleSeries, UnscaleForecast
 from kerasdl.layers.sequence import ClassToken, PadLength, Positions
 from kerasdl.layers.subwords import SubwordEmbedding
+from kerasdl.layers.term_scores import TermScores
 
 __all__ = [
     "AscendingQuantiles",
@@ -26,5 +27,6 @@ __all__ = [
     "ScaleSeries",
     "SelfAttention",
     "SubwordEmbedding",
+    "TermScores",
     "UnscaleForecast",
 ]
