@@ -207,7 +207,10 @@ def _machines(
 def _lowest_loss(
     own: np.ndarray, said: np.ndarray, answers: np.ndarray, weights: np.ndarray | None, *, multi_label: bool
 ) -> np.ndarray:
-    """Return the two weights, at least 0, of logits (texts, classes) whose sum has the lowest log loss."""
+    """Return the two weights, at least 0, of logits (texts, classes) whose sum has the lowest log loss.
+
+    They are drawn to 1 about as much as by one text: where all are told apart, nothing else would bound them.
+    """
     from scipy import optimize, special
 
     def loss(share: np.ndarray) -> tuple[float, np.ndarray]:
@@ -219,7 +222,8 @@ def _lowest_loss(
             each = special.logsumexp(logits, axis=1, keepdims=True) - (answers * logits).sum(axis=1, keepdims=True)
             slope = special.softmax(logits, axis=1) - answers
         rows = np.ones(len(own)) if weights is None else weights
-        slopes = [(rows[:, None] * slope * part).sum() for part in (own, said)]
-        return float((rows[:, None] * each).sum() / rows.sum()), np.array(slopes) / rows.sum()
+        slopes = np.array([(rows[:, None] * slope * part).sum() for part in (own, said)])
+        total = (rows[:, None] * each).sum() + np.square(share - 1).sum() / 2
+        return float(total / rows.sum()), (slopes + share - 1) / rows.sum()
 
     return np.asarray(optimize.minimize(loss, np.ones(2), jac=True, bounds=[(0, None)] * 2).x)
