@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kerasdl
-from kerasdl import checks, configuration, keywords, linear_terms, targets
+from kerasdl import checks, configuration, keywords, targets
 from kerasdl.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def train(
     seed: int = 0,
     num_classes: int | None = None,
     deduplicate: bool = False,
-    linear: bool | None = None,
+    linear: bool = True,
     calibrate: bool = False,
     directory: str | Path | None = None,
     resume: bool = False,
@@ -126,9 +126,8 @@ def train(
         num_classes: Number of classes, when labels may lack some of them.
         deduplicate: Whether training texts that are, as they are or nearly, also in the validation or test split are
             dropped.
-        linear: Whether a linear model on words and pairs of words is fitted at the end, in seconds, and added to the
-            network's logits; the validation split weighs the two. It knows rare words better than a network. By default
-            where tokens are words.
+        linear: Whether a linear model on tokens and pairs of tokens is fitted at the end, in seconds, and added to the
+            network's logits; the validation split weighs the two. It knows rare words better than a network.
         calibrate: Whether the logits are divided by one temperature in the end, the one with the lowest log loss on the
             validation split, so that scores are the shares of texts that are right. No label changes.
         directory: New folder for the model, configuration, history, TensorBoard logs and report.
@@ -153,6 +152,8 @@ def train(
         array(['animal'], dtype=object)
     """
     arguments = {name: value for name, value in locals().items() if name not in configuration.RECORDED}
+    from kerasdl import linear_terms
+
     arguments = resolve(**arguments)
 
     dataset = load(**arguments)
@@ -179,7 +180,7 @@ def train(
             size = decided["batch_size"]
             own, linear = linear_terms.fit(model, task, dataset, class_weight=weights, batch_size=size)
             if decided["verbose"]:
-                print(f"Logits: {own:.3f} of the network and {linear:.3f} of a linear model on its words and pairs.")
+                print(f"Logits: {own:.3f} of the network and {linear:.3f} of a linear model on its tokens and pairs.")
         return history
 
     return kerasdl.run_recipe(
@@ -220,6 +221,8 @@ def build(
     The keywords are those of :func:`train`; `subword_table` is what :func:`kerasdl.data.subword_table` returns, `pairs`
     what :func:`kerasdl.linear_terms.frequent_pairs` returns, for a model with a linear part.
     """
+    from kerasdl import linear_terms
+
     given = {"num_layers": num_layers, "num_heads": num_heads, "units": units, "subwords": None}
     options = keywords.resolve_architecture(architecture, ARCHITECTURES, given)
     shared: dict[str, Any] = {
@@ -253,8 +256,6 @@ def resolve(**arguments: Any) -> dict[str, Any]:
         resolved["learning_rate"] *= 1 if resolved["architecture"] == "transformer" else 3
     if resolved["vocabulary_size"] is None and resolved["vocabulary"] == "word":
         resolved["vocabulary_size"] = 30_000
-    if resolved["linear"] is None:
-        resolved["linear"] = resolved["vocabulary"] == "word"
     if isinstance(resolved["units"], (tuple, list)):
         checks.integer(1, example=128)("units", resolved["units"])
     options = {name: resolved[name] for name in OPTIONS}

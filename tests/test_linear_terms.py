@@ -172,12 +172,14 @@ def test_class_weights_several_labels_and_classes_without_texts(kind):
         assert result.predict("not cat 3")["label"] == ("1" if kind == "missing" else "wild")
 
 
-def test_where_tokens_are_no_words_there_is_none_by_default():
-    resolved = text_classification.resolve(data=(TEXTS, LABELS), vocabulary="character")
-    assert resolved["linear"] is False
-    assert text_classification.resolve(data=(TEXTS, LABELS))["linear"] is True
+def test_what_is_no_truth_value_is_refused():
     with pytest.raises(kerasdl.InputError, match="linear"):
         text_classification.train((TEXTS, LABELS), linear="yes")
+
+
+def test_characters_have_a_linear_part_too():
+    result = text_classification.train((TEXTS, LABELS), **SMALL | {"subwords": None}, vocabulary="character")
+    assert result.model.get_layer(linear_terms.TERMS).num_pairs > 10
 
 
 def test_of_very_many_tokens_a_sample_is_taken(monkeypatch):
