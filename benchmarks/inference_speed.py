@@ -13,11 +13,8 @@ Each side is a process of its own; medians of 7 calls with 1,024 examples in bat
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -41,9 +38,7 @@ def main() -> None:
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        with contextlib.redirect_stdout(sys.stderr):
-            found = measure(options.models[0], options.sides[0])
-        print(json.dumps(found))
+        sides.answer(measure, options.models[0], options.sides[0])
         return
     print("| model | side | answers/s | one answer |\n|---|---|---|---|")
     for model in options.models:

@@ -19,10 +19,7 @@ what kerasdl's validation split has as well.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -52,9 +49,7 @@ def main() -> None:
     runs = options.runs or RUNS[options.data]
     if options.serve:
         kit, epochs = runs[0].split("=")
-        with contextlib.redirect_stdout(sys.stderr):
-            found = run(kit, options.data, int(epochs), options.serve)
-        print(json.dumps(found))
+        sides.answer(run, kit, options.data, int(epochs), options.serve)
         return
     with tempfile.TemporaryDirectory() as folder:
         arrays = f"{folder}/arrays.npz"

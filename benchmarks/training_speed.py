@@ -17,13 +17,11 @@ compiling included, "memory" the most that the process held.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import json
 import os
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,9 +51,7 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        with contextlib.redirect_stdout(sys.stderr):
-            found = measure(options.models[0], options.sides[0], options.steps)
-        print(json.dumps(found))
+        sides.answer(measure, options.models[0], options.sides[0], options.steps)
         return
     print(
         "| model | batch | parameters | side | examples/s | of kerasdl's | system | start | memory |\n"
