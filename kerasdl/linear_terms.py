@@ -83,6 +83,8 @@ def fit(
     model: keras.Model,
     task: TextClassification,
     dataset: Dataset,
+    examples: TokenExamples,
+    held_out: TokenExamples,
     *,
     class_weight: Mapping[int, float] | None = None,
     batch_size: int = 128,
@@ -97,6 +99,8 @@ def fit(
         model: What :func:`beside` returns, its network trained. Its weights are changed.
         task: Its task.
         dataset: The data.
+        examples: The training texts as tokens.
+        held_out: The validation texts as tokens.
         class_weight: Weight of each class index.
         batch_size: Texts at a time.
 
@@ -108,15 +112,15 @@ def fit(
     terms, linear, logits = (model.get_layer(name) for name in (TERMS, LINEAR, LOGITS))
     size, classes = terms.vocabulary_size, linear.units
     pairs = ops.convert_to_numpy(terms.codes)[1:]
-    examples, held_out = _some(task.examples(dataset.train)), task.examples(dataset.validation)
+    examples = _some(examples)
     counts = _counts(examples, size, pairs)
     importance = _importance(counts)
     answers = _one_hot(examples.targets, classes)
     weights = None if class_weight is None else np.array([class_weight[index] for index in examples.targets])
     coefficients, biases = _machines(_features(counts, importance), answers, weights)
 
-    share = np.ones(2)
-    if np.isin(dataset.validation.inputs.astype(str), dataset.train.inputs.astype(str)).mean() <= KNOWN:
+    share, learnt = np.ones(2), set(dataset.train.inputs)
+    if np.mean([text in learnt for text in dataset.validation.inputs]) <= KNOWN:
         said = _features(_counts(held_out, size, pairs), importance) @ coefficients.T + biases
         own = task.logits(network_alone(model), dataset.validation, batch_size=batch_size)
         answers = _one_hot(held_out.targets, classes)

@@ -178,7 +178,9 @@ def train(
         if decided["linear"]:
             # Only now: checkpoints have the network as it was trained, so that a run that is killed here ends alike.
             size = decided["batch_size"]
-            own, linear = linear_terms.fit(model, task, dataset, class_weight=weights, batch_size=size)
+            own, linear = linear_terms.fit(
+                model, task, dataset, examples, held_out, class_weight=weights, batch_size=size
+            )
             if decided["verbose"]:
                 print(f"Logits: {own:.3f} of the network and {linear:.3f} of a linear model on its tokens and pairs.")
         return history
