@@ -182,7 +182,7 @@ def _features(counts: sparse.csr_matrix, importance: np.ndarray) -> sparse.csr_m
     """Return TF-IDF of length 1; a term that comes twice counts as two in that length, as in the layer."""
     from scipy import sparse
 
-    length = np.sqrt(np.maximum(counts @ importance**2, 1e-12))
+    length = np.sqrt(np.maximum(counts @ importance**2, 1.0))
     return (sparse.diags(1 / length) @ counts @ sparse.diags(importance)).tocsr()
 
 

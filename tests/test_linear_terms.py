@@ -149,6 +149,12 @@ def test_saliency_sees_both_parts(trained):
     assert len(found.scores) == 3
 
 
+def test_with_numbers_of_8_bits_nothing_is_divided_by_zero(trained, tmp_path):
+    pytest.importorskip("ai_edge_litert", reason="ai_edge_litert is not installed (pip install 'kerasdl[formats]')")
+    exported = kerasdl.export.load_exported(trained.export(tmp_path / "m", format="litert", quantization="int8"))
+    assert exported.predict(["not cat 3", "a cat 3", ""])["label"].tolist()[:2] == ["wild", "tame"]
+
+
 @pytest.mark.parametrize("kind", ["weights", "labels", "missing"])
 def test_class_weights_several_labels_and_classes_without_texts(kind):
     rows = np.array([[label == "wild", number % 2, number % 3 == 0] for number, label in enumerate(LABELS)], int)

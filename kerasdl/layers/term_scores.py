@@ -33,7 +33,8 @@ class TermScores(keras.layers.Layer):
     Weights, by name; the first row of those of pairs is that of a pair that is not known:
         words: Scores (vocabulary_size, num_classes), zeros at padding; pairs: scores (1 + pairs, num_classes), zeros in
             the first row. Both hold the inverse document frequency.
-        word_squares, pair_squares: Squares of the inverse document frequencies, whose sum is the squared length.
+        word_squares, pair_squares: Squares of the inverse document frequencies, 0 or at least 1; the root of their sum
+            is the length.
         codes: Of pairs, int32 in ascending order: the first id times the smaller of `vocabulary_size` and LARGEST, plus
             the second id; -1 in the first row.
 
@@ -67,7 +68,8 @@ class TermScores(keras.layers.Layer):
             return ops.zeros((*ops.shape(inputs), self.num_classes), dtype=self.compute_dtype)
         pairs = self._known_pairs(inputs)
         squares = ops.take(self.word_squares, inputs, axis=0) + ops.take(self.pair_squares, pairs, axis=0)
-        length = ops.sqrt(ops.maximum(ops.sum(squares, axis=1), 1e-12))
+        # No known term has less than 1. Nothing must be divided by zero, which 8 bits make of numbers that are small.
+        length = ops.maximum(ops.sqrt(ops.sum(squares, axis=1)), 1.0)
         scores = ops.take(self.words, inputs, axis=0) + ops.take(self.pairs, pairs, axis=0)
         return scores / length[:, None, None]
 
