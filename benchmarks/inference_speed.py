@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        sides.answer(measure, options.models[0], options.sides[0])
+        sides.reply(measure, options.models[0], options.sides[0])
         return
     print("| model | side | answers/s | one answer |\n|---|---|---|---|")
     for model in options.models:

@@ -42,7 +42,7 @@ def in_a_process(script: str, *arguments: str, **variables: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def answer(measure: Callable[..., Any], *arguments: Any) -> None:
+def reply(measure: Callable[..., Any], *arguments: Any) -> None:
     """Be the process of `in_a_process`: print what a function returns as JSON, and all that it prints elsewhere."""
     with contextlib.redirect_stdout(sys.stderr):
         found = measure(*arguments)

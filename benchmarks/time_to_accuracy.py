@@ -49,7 +49,7 @@ def main() -> None:
     runs = options.runs or RUNS[options.data]
     if options.serve:
         kit, epochs = runs[0].split("=")
-        sides.answer(run, kit, options.data, int(epochs), options.serve)
+        sides.reply(run, kit, options.data, int(epochs), options.serve)
         return
     with tempfile.TemporaryDirectory() as folder:
         arrays = f"{folder}/arrays.npz"

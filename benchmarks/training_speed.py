@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        sides.answer(measure, options.models[0], options.sides[0], options.steps)
+        sides.reply(measure, options.models[0], options.sides[0], options.steps)
         return
     print(
         "| model | batch | parameters | side | examples/s | of kerasdl's | system | start | memory |\n"

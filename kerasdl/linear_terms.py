@@ -16,16 +16,14 @@ from keras import ops
 
 from kerasdl import layers
 from kerasdl.layers.term_scores import LARGEST
+from kerasdl.measuring import predict_batches
 
 if TYPE_CHECKING:
     from scipy import sparse
 
     from kerasdl.data import Dataset
     from kerasdl.data.token_examples import TokenExamples
-    from kerasdl.text_task import TextClassification
 
-MULTIPLE = 16
-"""Lengths are made a multiple of it, so that padding leaves every bit of the logits."""
 LEAST = 2
 """Texts that a term must be in: what a single text has says nothing of others."""
 MOST_PAIRS = 200_000
@@ -60,7 +58,7 @@ def beside(network: keras.Model, pairs: np.ndarray, vocabulary_size: int) -> ker
         A functional model with the same inputs, the same layers and three more.
     """
     (tokens,), (logits,) = network.inputs, network.outputs
-    ids = layers.PadLength(MULTIPLE, name="pad_terms")(tokens)
+    ids = layers.PadLength(name="pad_terms")(tokens)
     terms = layers.TermScores(vocabulary_size, len(pairs), logits.shape[-1], name=TERMS)
     # Frozen: no optimizer has anything to do here.
     linear = keras.layers.Dense(
@@ -81,7 +79,6 @@ def network_alone(model: keras.Model) -> keras.Model:
 
 def fit(
     model: keras.Model,
-    task: TextClassification,
     dataset: Dataset,
     examples: TokenExamples,
     held_out: TokenExamples,
@@ -97,7 +94,6 @@ def fit(
 
     Args:
         model: What :func:`beside` returns, its network trained. Its weights are changed.
-        task: Its task.
         dataset: The data.
         examples: The training texts as tokens.
         held_out: The validation texts as tokens.
@@ -115,17 +111,15 @@ def fit(
     examples = _some(examples)
     counts = _counts(examples, size, pairs)
     importance = _importance(counts)
-    answers = _one_hot(examples.targets, classes)
-    weights = None if class_weight is None else np.array([class_weight[index] for index in examples.targets])
-    coefficients, biases = _machines(_features(counts, importance), answers, weights)
+    known = _one_hot(examples.targets, classes), _weights(examples.targets, class_weight)
+    coefficients, biases = _machines(_features(counts, importance), *known)
 
     share, learnt = np.ones(2), set(dataset.train.inputs)
     if np.mean([text in learnt for text in dataset.validation.inputs]) <= KNOWN:
         said = _features(_counts(held_out, size, pairs), importance) @ coefficients.T + biases
-        own = task.logits(network_alone(model), dataset.validation, batch_size=batch_size)
-        answers = _one_hot(held_out.targets, classes)
-        weights = None if class_weight is None else np.array([class_weight[index] for index in held_out.targets])
-        share = _lowest_loss(own, said, answers, weights, multi_label=task.multi_label)
+        own = predict_batches(network_alone(model), held_out, batch_size=batch_size).astype(np.float64)
+        known = _one_hot(held_out.targets, classes), _weights(held_out.targets, class_weight)
+        share = _lowest_loss(own, said, *known, multi_label=dataset.multi_label)
 
     scores, squares = (coefficients * importance).T, importance**2
     terms.words.assign(scores[:size])
@@ -190,9 +184,11 @@ def _one_hot(targets: np.ndarray, classes: int) -> np.ndarray:
     return targets > 0.5 if targets.ndim == 2 else np.eye(classes, dtype=bool)[targets]
 
 
-def _machines(
-    features: sparse.csr_matrix, answers: np.ndarray, weights: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _weights(targets: np.ndarray, class_weight: Mapping[int, float] | None) -> np.ndarray:
+    return np.ones(len(targets)) if class_weight is None else np.array([class_weight[index] for index in targets])
+
+
+def _machines(features: sparse.csr_matrix, answers: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fit a support vector machine for each class: coefficients (classes, terms) and biases (classes,)."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
@@ -209,7 +205,7 @@ def _machines(
 
 
 def _lowest_loss(
-    own: np.ndarray, said: np.ndarray, answers: np.ndarray, weights: np.ndarray | None, *, multi_label: bool
+    own: np.ndarray, said: np.ndarray, answers: np.ndarray, weights: np.ndarray, *, multi_label: bool
 ) -> np.ndarray:
     """Return the two weights, at least 0, of logits (texts, classes) whose sum has the lowest log loss.
 
@@ -225,9 +221,8 @@ def _lowest_loss(
         else:
             each = special.logsumexp(logits, axis=1, keepdims=True) - (answers * logits).sum(axis=1, keepdims=True)
             slope = special.softmax(logits, axis=1) - answers
-        rows = np.ones(len(own)) if weights is None else weights
-        slopes = np.array([(rows[:, None] * slope * part).sum() for part in (own, said)])
-        total = (rows[:, None] * each).sum() + np.square(share - 1).sum() / 2
-        return float(total / rows.sum()), (slopes + share - 1) / rows.sum()
+        slopes = np.array([(weights[:, None] * slope * part).sum() for part in (own, said)])
+        total = (weights[:, None] * each).sum() + np.square(share - 1).sum() / 2
+        return float(total / weights.sum()), (slopes + share - 1) / weights.sum()
 
     return np.asarray(optimize.minimize(loss, np.ones(2), jac=True, bounds=[(0, None)] * 2).x)

@@ -105,16 +105,13 @@ class Classification:
         """Return the part of a model that training made, whose answers say how training went: here all of it."""
         return model
 
-    def logits(self, model: keras.Model, split: Split, *, batch_size: int) -> np.ndarray:
-        """Return the logarithms that the scores come from, (count, classes); of one class an example, up to a sum."""
-        scores = np.maximum(self.scores(model, split, batch_size=batch_size).astype(np.float64), 1e-30)
-        return np.log(scores) - (np.log(np.maximum(1 - scores, 1e-8)) if self.multi_label else 0)
-
     def temperature(self, model: keras.Model, split: Split, *, batch_size: int) -> float:
         """Return what the logits are divided by for the lowest log loss on a split."""
         from kerasdl.diagnostics import best_temperature
 
-        return best_temperature(self.logits(model, split, batch_size=batch_size), split.targets)
+        scores = np.maximum(self.scores(model, split, batch_size=batch_size).astype(np.float64), 1e-30)
+        logits = np.log(scores) - (np.log(np.maximum(1 - scores, 1e-8)) if self.multi_label else 0)
+        return best_temperature(logits, split.targets)
 
     def report(self, model: keras.Model, dataset: Dataset, *, batch_size: int) -> dict[str, Any]:
         """Return what the report shows: answers on the test split, and some examples of the validation split."""

@@ -152,6 +152,7 @@ def train(
         array(['animal'], dtype=object)
     """
     arguments = {name: value for name, value in locals().items() if name not in configuration.RECORDED}
+    # Not at the top: with it the command line would import Keras.
     from kerasdl import linear_terms
 
     arguments = resolve(**arguments)
@@ -178,9 +179,7 @@ def train(
         if decided["linear"]:
             # Only now: checkpoints have the network as it was trained, so that a run that is killed here ends alike.
             size = decided["batch_size"]
-            own, linear = linear_terms.fit(
-                model, task, dataset, examples, held_out, class_weight=weights, batch_size=size
-            )
+            own, linear = linear_terms.fit(model, dataset, examples, held_out, class_weight=weights, batch_size=size)
             if decided["verbose"]:
                 print(f"Logits: {own:.3f} of the network and {linear:.3f} of a linear model on its tokens and pairs.")
         return history
