@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import pytest
 
 import kerasdl
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Begin every test, its fixtures included, with the same seeds, so that one that fails fails again."""
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="session")
