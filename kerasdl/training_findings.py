@@ -60,7 +60,7 @@ def training_findings(
     examples = task.examples(dataset.train)
     indices = spread(len(examples), EXAMPLES)
     inputs, _ = examples.batch(indices)
-    active = diagnostics.activity(model, inputs)
+    active = diagnostics.activity(model, inputs, batch_size=config["batch_size"])
     found += [units.dead_units(active, config), units.saturated_units(active, config)]
     if task.class_names and not task.multi_label and _has_batch_normalization(model):
         losses = _losses_in_both_modes(model, examples, indices, batch_size=config["batch_size"])

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-import keras
 import pytest
 
-import kerasdl
+if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
+    # Each worker and what it starts keep to their share of the cores, before a library counts them: as many threads
+    # in each as there are cores would wait for one another more than they compute.
+    cores = sorted(os.sched_getaffinity(0))
+    if share := cores[int(worker.removeprefix("gw")) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]:
+        os.sched_setaffinity(0, share)
+
+import keras  # noqa: E402 - it counts the cores
+
+import kerasdl  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True)

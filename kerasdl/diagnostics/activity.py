@@ -37,12 +37,13 @@ class Activity:
     saturated: float | None
 
 
-def activity(model: keras.Model, inputs: Any) -> list[Activity]:
+def activity(model: keras.Model, inputs: Any, *, batch_size: int = 32) -> list[Activity]:
     """Return what the units of each layer with such an activation do, in inference mode.
 
     Args:
         model: A functional model; layers inside of other layers are not looked into.
-        inputs: One batch, as the model takes it.
+        inputs: Examples as the model takes them.
+        batch_size: Examples at a time: what all layers put out for them is in memory at once.
 
     Returns:
         A record for each layer, from the input to the output.
@@ -63,22 +64,34 @@ def activity(model: keras.Model, inputs: Any) -> list[Activity]:
     if not calls:
         return []
     probe = keras.Model(single(model.inputs), [output for _, output in calls], name=model.name)
-    outputs = probe(as_list(model, inputs), training=False)
+    inputs = as_list(model, inputs)
+    # Of each layer, batch after batch, how many values it has and each unit's share of them that counts.
+    seen: list[list[tuple[int, np.ndarray]]] = [[] for _ in calls]
+    for begin in range(0, len(keras.tree.flatten(inputs)[0]), batch_size):
+        batch = keras.tree.map_structure(lambda each, begin=begin: each[begin : begin + batch_size], inputs)
+        outputs = keras.tree.flatten(probe(batch, training=False))
+        for parts, (layer, _), output in zip(seen, calls, outputs, strict=True):
+            values = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")))
+            values = values.reshape(-1, values.shape[-1])
+            parts.append((len(values), _counted(values, activation_name(layer)).mean(axis=0)))
     found = []
-    for (layer, _), output in zip(calls, keras.tree.flatten(outputs), strict=True):
-        values = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")))
-        values = values.reshape(-1, values.shape[-1])
+    for parts, (layer, _) in zip(seen, calls, strict=True):
         name = activation_name(layer)
-        dead = saturated = None
-        if name in RECTIFIERS:
-            dead = float(np.mean(values.max(axis=0) <= 0))
-        else:
-            low, high = SQUASHING[name]
-            margin = FLAT * (high - low) / (2 if low < 0 else 1)
-            flat = (values < low + margin) | (values > high - margin)
-            saturated = float(np.mean(flat.mean(axis=0) >= ALWAYS))
-        found.append(Activity(layer.name, name, values.shape[1], dead, saturated))
+        counts, shares = zip(*parts, strict=True)
+        share = np.average(shares, axis=0, weights=counts)
+        dead = float(np.mean(share == 0)) if name in RECTIFIERS else None
+        saturated = None if name in RECTIFIERS else float(np.mean(share >= ALWAYS))
+        found.append(Activity(layer.name, name, len(share), dead, saturated))
     return found
+
+
+def _counted(values: np.ndarray, name: str) -> np.ndarray:
+    """Say which values are above zero, or those of a squashing activation which are at an end."""
+    if name in RECTIFIERS:
+        return values > 0
+    low, high = SQUASHING[name]
+    margin = FLAT * (high - low) / (2 if low < 0 else 1)
+    return (values < low + margin) | (values > high - margin)
 
 
 def activation_name(layer: Any) -> str:

@@ -5,12 +5,13 @@ Layers are told by their attributes, those of Keras and those of `kerasdl.layers
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+
+from kerasdl.accelerators import accelerators
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ def recurrent_kernels(model: keras.Model, *, accelerator: str | None = None) -> 
         ...     print(kernel)
         lstm1: loop, because recurrent_dropout is above 0 (use dropout between layers)
     """
-    hardware = _hardware() if accelerator is None else accelerator
-    return [Kernel(path, *_kernel(layer, hardware)) for path, layer in _recurrent_layers(model, "")]
+    if accelerator is None:
+        accelerator = next((name.partition(":")[0] for name in accelerators()), "cpu")
+    return [Kernel(path, *_kernel(layer, accelerator)) for path, layer in _recurrent_layers(model, "")]
 
 
 def _recurrent_layers(layer: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -94,16 +96,3 @@ def _not_cudnn(layer: Any) -> str:
     if not layer.use_bias:
         return "use_bias is False (leave it out)"
     return "" if getattr(layer, "reset_after", True) else "reset_after is False (leave it out)"
-
-
-def _hardware() -> str:
-    if keras.backend.backend() == "torch":
-        # Keras lists no devices of PyTorch: where it makes a tensor is where it computes.
-        device = str(getattr(keras.ops.zeros(()), "device", "cpu")).partition(":")[0]
-        return "gpu" if device == "cuda" else device
-    for kind in ("gpu", "tpu"):
-        # JAX raises where there is no such device.
-        with contextlib.suppress(RuntimeError, AttributeError, NotImplementedError):
-            if keras.distribution.list_devices(kind):
-                return kind
-    return "cpu"

@@ -7,13 +7,14 @@ one product, and the gradients of the weights are one product each over all step
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from kerasdl.accelerators import accelerators
 
 # Steps that are laid out one after another in training: more take long to trace.
 SHORT = 32
@@ -54,7 +55,7 @@ class LSTM(keras.layers.LSTM):
 
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """Return the last output, the outputs of all steps or of the last one, and the states."""
-        if self.slow_reason() or self.use_cudnn is True or has_accelerator(sequences):
+        if self.slow_reason() or self.use_cudnn is True or accelerators():
             return super().inner_loop(sequences, initial_state, mask, training=training)
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
@@ -90,19 +91,6 @@ class LSTM(keras.layers.LSTM):
             outputs, last = outputs * seen if self.return_sequences else outputs, h * seen[-1]
         outputs = ops.transpose(outputs, (1, 0, 2)) if self.return_sequences else ops.expand_dims(last, 1)
         return last, outputs, [h, c]
-
-
-def has_accelerator(x: Any = None) -> bool:
-    """Return whether the layer computes `x` on a GPU or TPU, as far as the backend tells."""
-    if keras.backend.backend() == "torch":
-        # Keras lists no devices of PyTorch, whose tensors know where they are
-        return str(getattr(x, "device", "cpu")).partition(":")[0] not in ("cpu", "meta")
-    for kind in ("gpu", "tpu"):
-        # JAX raises where there is no such device
-        with contextlib.suppress(RuntimeError, AttributeError, NotImplementedError):
-            if keras.distribution.list_devices(kind):
-                return True
-    return False
 
 
 def _lstm(

@@ -18,6 +18,7 @@ from typing import Any
 import keras
 
 from kerasdl import checks, keywords
+from kerasdl.accelerators import accelerators
 from kerasdl.configuration import write_json
 from kerasdl.training import hardware
 from kerasdl.training.batches import Augment, Encode, Examples, TrainingBatches
@@ -188,7 +189,7 @@ def _candidates(
     """Return those tried at first, cheapest to compile first, and the steps an execution to try on the best of them."""
     backend = keras.backend.backend()
     precisions = ["float32", "bfloat16"] + (
-        ["float16"] if any(name.startswith("gpu") for name in hardware.accelerators()) else []
+        ["float16"] if any(name.startswith("gpu") for name in accelerators()) else []
     )
     # JAX without XLA is for debugging; PyTorch's compiler takes minutes, and wants a C compiler.
     compiled = {"tensorflow": [False, True], "jax": [True]}.get(backend, [False])
@@ -216,7 +217,7 @@ def _cache_path(cache: str | Path | None) -> Path:
 
 def _key(model: keras.Model, batches: TrainingBatches, training: dict[str, Any]) -> str:
     shapes = keras.tree.map_structure(lambda array: f"{array.dtype}{array.shape}", batches[0])
-    machine = [hardware._processor(), os.cpu_count(), hardware.accelerators()]
+    machine = [hardware._processor(), os.cpu_count(), accelerators()]
     facts = {"model": model.to_json(), "batch": shapes, "versions": hardware.versions(), "hardware": machine}
     training = {name: _plain(value) for name, value in training.items()}
     return hashlib.sha256(json.dumps([facts, training], sort_keys=True, default=str).encode()).hexdigest()

@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
+from kerasdl.accelerators import accelerators
 from kerasdl.errors import InputError
-from kerasdl.training.hardware import accelerators
 from kerasdl.training.remade import copied
 
 # What Keras cannot do on several devices of TensorFlow, and what does without.

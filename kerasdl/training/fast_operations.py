@@ -18,9 +18,9 @@ from typing import Any
 
 import keras
 
+from kerasdl.accelerators import accelerators
 from kerasdl.layers import SelfAttention
 from kerasdl.training.distribution import is_mirrored
-from kerasdl.training.hardware import accelerators
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import keras
 
+from kerasdl.accelerators import accelerators
+
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -40,16 +42,6 @@ def describe_hardware() -> dict[str, object]:
         "accelerators": accelerators(),
         "system": platform.system(),
     }
-
-
-def accelerators() -> list[str]:
-    """Return the names of the GPUs and TPUs that the backend sees."""
-    found: list[str] = []
-    for kind in ("gpu", "tpu"):
-        # JAX raises where there is no such device; Keras has no such function for PyTorch.
-        with contextlib.suppress(RuntimeError, AttributeError, NotImplementedError):
-            found += keras.distribution.list_devices(kind)
-    return found
 
 
 def _processor() -> str:

@@ -139,6 +139,7 @@ def test_dead_and_saturated_units():
     assert (found["half_dead"].dead, found["half_dead"].saturated) == (0.5, None)
     assert (found["saturated"].dead, found["saturated"].saturated) == (None, 0.75)
     assert found["alive"].saturated == 0
+    assert activity(model, BATCH[0], batch_size=5) == list(found.values())
     flow = gradient_flow(model, BATCH, loss=LOSS)
     assert [layer.dead for layer in flow.layers if layer.name == "half_dead"] == [0.5]
 

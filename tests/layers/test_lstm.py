@@ -131,7 +131,7 @@ def test_the_fast_loop_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     for keywords in ({"activation": "relu"}, {"recurrent_dropout": 0.1}, {"use_bias": False}):
         with pytest.raises(RuntimeError, match="Keras's loop"):
             layers.LSTM(UNITS, **keywords)(X)
-    monkeypatch.setattr("kerasdl.layers.lstm.has_accelerator", lambda x=None: True)
+    monkeypatch.setattr("kerasdl.layers.lstm.accelerators", lambda: ["gpu:0"])
     with pytest.raises(RuntimeError, match="Keras's loop"):
         layers.LSTM(UNITS)(X)
 
