@@ -2,7 +2,8 @@
 
     pip install -e ".[peers]" autokeras
     python benchmarks/search.py                            # 30 minutes a search, three seeds: 7.5 hours
-    python benchmarks/search.py --minutes 10 --seeds 1     # 50 minutes
+    python benchmarks/search.py --minutes 10 --seeds 0     # 50 minutes
+    python benchmarks/search.py --directory D              # goes on after a kill, or with --methods, --seeds in pieces
 
 Fashion-MNIST is read by TFDS, from TFDS_DATA_DIR or ~/tensorflow_datasets: 10,000 of Fashion-MNIST's training images,
 a fifth of them for validation; the test split is its own 10,000.
@@ -320,21 +321,23 @@ def main() -> None:
     """Run the searches and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=METHODS)
-    parser.add_argument("--directory", type=Path, default=None, help="where the searches are kept")
+    parser.add_argument("--directory", type=Path, default=None, help="where the searches are kept, and found again")
     options = parser.parse_args()
     root = options.directory or Path(tempfile.mkdtemp())
     print(
         "| seed | search | validation | test | refitted | epochs | time to RandomSearch's score |\n"
         "|---|---|---|---|---|---|---|"
     )
-    for seed in range(options.seeds):
+    for seed in options.seeds:
         found = {}
         for method in options.methods:
             folder = root / f"{method.replace(' ', '_')}-{seed}"
-            found[method] = compete(method, folder, options.minutes, seed)
-            (folder / "found.json").write_text(json.dumps(found[method]))
+            kept = folder / f"found-{options.minutes:g}.json"
+            if not kept.exists():
+                kept.write_text(json.dumps(compete(method, folder, options.minutes, seed)))
+            found[method] = json.loads(kept.read_text())
         goal = found.get("keras_tuner random", {}).get("validation")
         for method, each in found.items():
             reached = [seconds for seconds, score in each["course"] if goal is not None and score >= goal]
