@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,14 @@ import kerasdl  # noqa: E402
 def pytest_runtest_setup() -> None:
     """Begin every test, its fixtures included, with the same seeds, so that one that fails fails again."""
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def set_aside() -> Iterator[None]:
+    """After each file, take what outlives it out of the collector's sight: it would be looked at again and again."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

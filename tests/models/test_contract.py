@@ -269,7 +269,8 @@ def _main(weights: str, out: str) -> None:
         for c in CASES:
             model = build(c)
             model.set_weights([given[f"{c}|{i}"] for i in range(len(model.weights))])
-            found[c] = logits(model, batch(c))
+            # On JAX a compiled model costs a third of the same operations compiled one by one.
+            found[c] = as_array(model.predict_on_batch(batch(c)))
     np.savez(out, **found)
 
 

@@ -23,12 +23,12 @@ KEYWORDS = {"architecture": "mlp", "units": (16,), "augmentation": "light,-flip"
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    return image_classification.train("digits", epochs=60, directory=folder, checkpoint_every=3, **KEYWORDS)
+    return image_classification.train("digits", epochs=30, directory=folder, checkpoint_every=10, **KEYWORDS)
 
 
 def test_killed_it_ends_as_if_it_had_never_been_killed(finished, tmp_path):
     folder = tmp_path / "killed"
-    words = ["--directory", str(folder), "--resume", "--epochs", "60", "--checkpoint_every", "3", "--verbose", "0"]
+    words = ["--directory", str(folder), "--resume", "--epochs", "30", "--checkpoint_every", "10", "--verbose", "0"]
     words += ["--architecture", "mlp", "--units", "16", "--augmentation", "light,-flip", "--ema", "0.9", "--no_export"]
     command = [sys.executable, "-m", "recipes", "train", "image_classification", *words]
     process = subprocess.Popen(command)
@@ -41,7 +41,7 @@ def test_killed_it_ends_as_if_it_had_never_been_killed(finished, tmp_path):
     with pytest.raises(kerasdl.InputError, match=r"an unfinished run.*resume=True"):
         kerasdl.Result.load(folder)
     resumed = image_classification.train(
-        "digits", epochs=60, directory=folder, resume=True, checkpoint_every=3, **KEYWORDS
+        "digits", epochs=30, directory=folder, resume=True, checkpoint_every=10, **KEYWORDS
     )
     assert resumed.history == finished.history
     assert resumed.metrics == finished.metrics
@@ -56,19 +56,19 @@ def test_killed_it_ends_as_if_it_had_never_been_killed(finished, tmp_path):
 
 def test_a_finished_run_is_given_back(finished):
     again = image_classification.train(
-        "digits", epochs=60, directory=finished.directory, resume=True, checkpoint_every=3, **KEYWORDS
+        "digits", epochs=30, directory=finished.directory, resume=True, checkpoint_every=10, **KEYWORDS
     )
     assert again.metrics == finished.metrics
     np.testing.assert_array_equal(again.model.get_weights()[0], finished.model.get_weights()[0])
 
 
 def test_another_configuration_is_refused_with_the_difference(finished):
-    with pytest.raises(kerasdl.InputError, match=r"dropout: 0.2 there, 0.5 now; .*epochs: 60 there, 61 now"):
+    with pytest.raises(kerasdl.InputError, match=r"dropout: 0.2 there, 0.5 now; .*epochs: 30 there, 31 now"):
         image_classification.train(
-            "digits", epochs=61, dropout=0.5, directory=finished.directory, resume=True, **KEYWORDS
+            "digits", epochs=31, dropout=0.5, directory=finished.directory, resume=True, **KEYWORDS
         )
     with pytest.raises(kerasdl.InputError, match="finished run.*resume=True"):
-        image_classification.train("digits", epochs=60, directory=finished.directory, **KEYWORDS)
+        image_classification.train("digits", epochs=30, directory=finished.directory, **KEYWORDS)
 
 
 def test_other_data_are_refused(finished):
@@ -84,7 +84,7 @@ def test_other_data_are_refused(finished):
     )
     with pytest.raises(kerasdl.InputError, match="data_fingerprint"):
         image_classification.train(
-            other, epochs=60, directory=finished.directory, resume=True, checkpoint_every=3, **KEYWORDS
+            other, epochs=30, directory=finished.directory, resume=True, checkpoint_every=10, **KEYWORDS
         )
 
 
