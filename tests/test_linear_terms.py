@@ -133,6 +133,12 @@ def test_a_training_on_the_validation_texts_too_weighs_both_alike(trained):
     np.testing.assert_array_equal(ops.convert_to_numpy(result.model.get_layer("linear").kernel), np.eye(2))
 
 
+def test_the_same_numbers_come_out_every_time(trained):
+    again = text_classification.train((TEXTS, LABELS), **SMALL)
+    for one, other in zip(trained.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_temperature_divides_both_parts(trained):
     ids = trained.task.examples(trained.dataset.test).batch(np.arange(8))[0]
     model = keras.models.clone_model(trained.model)
@@ -140,6 +146,8 @@ def test_a_temperature_divides_both_parts(trained):
     before = ops.convert_to_numpy(model(ids))
     kerasdl.training.divide_logits(model, 2.0)
     np.testing.assert_allclose(ops.convert_to_numpy(model(ids)), before / 2, rtol=1e-5)
+    calibrated = text_classification.train((TEXTS, LABELS), **SMALL, calibrate=True)
+    assert calibrated.metrics["accuracy"] == 1.0
 
 
 def test_saliency_sees_both_parts(trained):
@@ -173,6 +181,11 @@ def test_class_weights_several_labels_and_classes_without_texts(kind):
 def test_what_is_no_truth_value_is_refused():
     with pytest.raises(kerasdl.InputError, match="linear"):
         text_classification.train((TEXTS, LABELS), linear="yes")
+
+
+def test_characters_have_a_linear_part_too():
+    result = text_classification.train((TEXTS, LABELS), **SMALL | {"subwords": None}, vocabulary="character")
+    assert result.model.get_layer(linear_terms.TERMS).num_pairs > 10
 
 
 def test_of_very_many_tokens_a_sample_is_taken(monkeypatch):

@@ -56,39 +56,37 @@ def activity(model: keras.Model, inputs: Any, *, batch_size: int = 32) -> list[A
     2010 (saturation); Lu et al., Dying ReLU and initialization, arXiv:1903.06733.
     """
     calls = [
-        (node.operation, node.output_tensors[0])
+        (node.operation.name, activation_name(node.operation), node.output_tensors[0])
         for depth in sorted(model._nodes_by_depth, reverse=True)
         for node in model._nodes_by_depth[depth]
         if not node.is_input and activation_name(node.operation) in (*RECTIFIERS, *SQUASHING)
     ]
     if not calls:
         return []
-    probe = keras.Model(single(model.inputs), [output for _, output in calls], name=model.name)
+    probe = keras.Model(single(model.inputs), [output for _, _, output in calls], name=model.name)
     inputs = as_list(model, inputs)
-    # Of each layer, batch after batch, how many values it has and each unit's share of them that counts.
-    seen: list[list[tuple[int, np.ndarray]]] = [[] for _ in calls]
+    # Of each layer how many values a unit has, and how many of them are flat.
+    sizes: list[int] = [0] * len(calls)
+    flat: list[Any] = [0] * len(calls)
     for begin in range(0, len(keras.tree.flatten(inputs)[0]), batch_size):
         batch = keras.tree.map_structure(lambda each, begin=begin: each[begin : begin + batch_size], inputs)
-        outputs = keras.tree.flatten(probe(batch, training=False))
-        for parts, (layer, _), output in zip(seen, calls, outputs, strict=True):
+        for place, output in enumerate(keras.tree.flatten(probe(batch, training=False))):
             values = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")))
             values = values.reshape(-1, values.shape[-1])
-            parts.append((len(values), _counted(values, activation_name(layer)).mean(axis=0)))
+            sizes[place] += len(values)
+            flat[place] += _is_flat(values, calls[place][1]).sum(axis=0)
     found = []
-    for parts, (layer, _) in zip(seen, calls, strict=True):
-        name = activation_name(layer)
-        counts, shares = zip(*parts, strict=True)
-        share = np.average(shares, axis=0, weights=counts)
-        dead = float(np.mean(share == 0)) if name in RECTIFIERS else None
-        saturated = None if name in RECTIFIERS else float(np.mean(share >= ALWAYS))
-        found.append(Activity(layer.name, name, len(share), dead, saturated))
+    for (layer, name, _), size, count in zip(calls, sizes, flat, strict=True):
+        dead = float(np.mean(count == size)) if name in RECTIFIERS else None
+        saturated = float(np.mean(count / size >= ALWAYS)) if name in SQUASHING else None
+        found.append(Activity(layer, name, len(count), dead, saturated))
     return found
 
 
-def _counted(values: np.ndarray, name: str) -> np.ndarray:
-    """Say which values are above zero, or those of a squashing activation which are at an end."""
+def _is_flat(values: np.ndarray, name: str) -> np.ndarray:
+    """Say which values lie where the activation is flat; what is no number does not."""
     if name in RECTIFIERS:
-        return values > 0
+        return values <= 0
     low, high = SQUASHING[name]
     margin = FLAT * (high - low) / (2 if low < 0 else 1)
     return (values < low + margin) | (values > high - margin)

@@ -140,6 +140,8 @@ def test_dead_and_saturated_units():
     assert (found["saturated"].dead, found["saturated"].saturated) == (None, 0.75)
     assert found["alive"].saturated == 0
     assert activity(model, BATCH[0], batch_size=5) == list(found.values())
+    # What has diverged is not called dead.
+    assert all(not each.dead for each in activity(model, np.full_like(BATCH[0], np.nan)))
     flow = gradient_flow(model, BATCH, loss=LOSS)
     assert [layer.dead for layer in flow.layers if layer.name == "half_dead"] == [0.5]
 

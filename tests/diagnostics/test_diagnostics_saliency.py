@@ -239,12 +239,12 @@ def test_attention_of_a_raw_text():
 
 def test_an_untrained_model_on_this_backend():
     # Without a training, which would take most of the time on JAX.
-    model = seeded(models.text_cnn, None, 14, 2, hidden_dim=8, filters=8, kernel_sizes=(1, 3))
+    model = models.text_cnn(None, 14, 2, hidden_dim=8, filters=8, kernel_sizes=(1, 3))
     before = [np.array(keras.ops.convert_to_numpy(each)) for each in model.variables]
     one = saliency(model, np.array([3, 4, 5, 6, 2]), targets=1)[0]
     assert abs(one.gap) <= max(0.01 * abs(one.logit - one.baseline), 1e-3)
     assert np.abs(one.scores).min() > 0
-    images = seeded(models.cnn, (12, 12, 1), 2, filters=(8,), num_layers=1, units=())
+    images = models.cnn((12, 12, 1), 2, filters=(8,), num_layers=1, units=())
     found = saliency(images, IMAGES[:4, :12, :12], targets=[0, 0, 1, 1])
     assert max(one.scores.max() for one in found) == 1
     for one, other in zip(before, model.variables, strict=True):
