@@ -116,7 +116,9 @@ class Outcome:
     def refit(self, *, directory: str | Path | None = None, verbose: int = 1, **changes: Any) -> Result:
         """Train the winner on the training and the validation split together, for its best number of epochs.
 
-        The schedule is laid out for these epochs. Nothing is left to choose an epoch by: the last one is kept.
+        The schedule is laid out for these epochs. Nothing is left to choose an epoch by: the last one is kept, and a
+        learning rate that would not fall by itself ("constant", "plateau") falls by "cosine" from where it is, as else
+        the last few batches decide how good the last epoch is.
 
         Args:
             directory: Folder of the run.
@@ -129,6 +131,8 @@ class Outcome:
         from kerasdl.data import with_validation_in_training
 
         kept = {"epochs": self._winner["best_epoch"], "keep": "last", "early_stopping": None}
+        if self.best_config.get("schedule") in ("constant", "plateau"):
+            kept["schedule"] = "cosine"
         keywords = {**self.best_config, **kept, **changes}
         return self._recipe.train(
             with_validation_in_training(self._dataset), **keywords, directory=directory, verbose=verbose

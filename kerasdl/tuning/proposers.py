@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -223,9 +223,10 @@ def _all_points(hyperparameters: Sequence[Any]) -> Iterator[dict[str, Any]]:
 class Halving:
     """Hyperband: many trials for few epochs; of each group a third goes on, for three times the epochs.
 
-    A trial that goes on is the same training, its schedule laid out for all of its epochs from the start. Brackets
-    differ in how early they choose; the last one trains every trial to the end. New points are guided by the scores
-    of all trials so far, those that paused included.
+    A trial that goes on is the same training, its schedule laid out for all of its epochs from the start. As a rate
+    that is still high looks worse than what it comes to, trials that pause are compared with those of their own
+    `schedule`, and the same share of each goes on. Brackets differ in how early they choose; the last one trains every
+    trial to the end. New points are guided by the scores of all trials so far, those that paused included.
 
     Args:
         sampler: Where new points come from.
@@ -280,6 +281,7 @@ class Halving:
                 else:
                     bracket.members.append(proposal.trial)
                     bracket.reached[proposal.trial] = 0
+                    bracket.schedules[proposal.trial] = repr(proposal.point.keywords.get("schedule"))
                     bracket.running.add(proposal.trial)
                     self._of[proposal.trial], self._points[proposal.trial] = bracket, proposal.point
                     return Proposal(proposal.trial, proposal.point, bracket.share(0))
@@ -311,6 +313,7 @@ class _Bracket:
         self.members: list[int] = []
         self.running: set[int] = set()
         self.reached: dict[int, int] = {}
+        self.schedules: dict[int, str] = {}
         self.scores: dict[int, dict[int, float | None]] = {}
         self.chosen: dict[int, list[int]] = {}
 
@@ -325,10 +328,16 @@ class _Bracket:
             if len(self.members) < self.size or not entered or any(trial not in scores for trial in entered):
                 return None
             if rung not in self.chosen:
-                able = [(sign * score, trial) for trial, score in scores.items() if score is not None]
-                self.chosen[rung] = [trial for _, trial in sorted(able)[: max(len(entered) // FACTOR, 1)]]
+                able = {trial: sign * score for trial, score in scores.items() if score is not None}
+                ranked = sorted(able, key=lambda trial: (self._place(trial, able), able[trial], trial))
+                self.chosen[rung] = ranked[: max(len(entered) // FACTOR, 1)]
             for trial in self.chosen[rung]:
                 if self.reached[trial] == rung:
                     self.reached[trial] = rung + 1
                     return trial
         return None
+
+    def _place(self, trial: int, scores: Mapping[int, float]) -> float:
+        """Return the share of the trials with the same schedule that are better than this one."""
+        alike = [scores[other] for other in scores if self.schedules[other] == self.schedules[trial]]
+        return (sum(score < scores[trial] for score in alike) + 0.5) / len(alike)

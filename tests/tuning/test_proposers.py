@@ -149,6 +149,22 @@ def test_halving_gives_the_better_third_three_times_the_epochs() -> None:
     assert by_share[1.0][0].point.keywords["x"] == first[0]
 
 
+def test_a_schedule_that_looks_better_early_leaves_room_for_the_other() -> None:
+    def space(hp: Any) -> dict[str, Any]:
+        return {**line(hp), "schedule": hp.Choice("schedule", ["constant", "cosine"])}
+
+    def score(proposal: proposers.Proposal) -> float:
+        early = proposal.share < 1.0 and proposal.point.keywords["schedule"] == "constant"
+        return proposal.point.keywords["x"] - 2 * early
+
+    found = drained(make("hyperband", space, 27), score)
+    rungs = {share: [p.point.keywords for p in found if round(p.share, 4) == share] for share in (0.037, 0.1111)}
+    for schedule in ("constant", "cosine"):
+        first, second = ([each["x"] for each in rung if each["schedule"] == schedule] for rung in rungs.values())
+        assert len(second) in (len(first) // 3, len(first) // 3 + 1)
+        assert second == sorted(first)[: len(second)]
+
+
 def test_a_failed_trial_never_goes_on() -> None:
     found = drained(make("hyperband", line, 9), lambda p: None if p.trial % 2 else p.point.keywords["x"])
     assert {proposal.trial for proposal in found if proposal.share == 1.0 and proposal.trial % 2} <= {

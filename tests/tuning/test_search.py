@@ -102,6 +102,17 @@ def test_refit_trains_on_training_and_validation_for_the_best_number_of_epochs(o
     assert again.dataset.counts["test"] == counts["test"]
 
 
+def test_refit_lets_a_constant_learning_rate_fall(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(image_classification, "train", lambda data, **keywords: asked.append(keywords))
+    keywords = outcome._winner["keywords"]
+    for schedule in ("constant", "plateau", "one_cycle"):
+        monkeypatch.setitem(keywords, "schedule", schedule)
+        outcome.refit()
+    outcome.refit(schedule="constant")
+    assert [each["schedule"] for each in asked] == ["cosine", "cosine", "one_cycle", "constant"]
+
+
 def test_when_time_is_over_the_best_trial_is_not_left_halfway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def two_have_paused(run: Search) -> bool:
         return len(run.rows) >= 2 and all(row["epochs"] for row in run.rows)
