@@ -120,9 +120,10 @@ def convolution(
     momentum: float = MOMENTUM,
     regularizer: keras.regularizers.Regularizer | None = None,
     zero: bool = False,
+    pool: bool = False,
     name: str,
 ) -> keras.KerasTensor:
-    """Convolution, normalization, activation.
+    """Convolution, perhaps pooling, normalization, activation.
 
     The convolution has a bias only without normalization, whose offset would cancel it.
 
@@ -137,10 +138,12 @@ def convolution(
         regularizer: Of the kernel.
         zero: Start with an output of zero (zero scale, or zero kernel without normalization), for the end of a
             residual branch: the block starts as the identity (arXiv:1706.02677, section 5.1).
+        pool: Whether max pooling, which halves height and width, comes before the normalization, which then has a
+            quarter of the work.
         name: Name of the convolution and first part of the names of the layers after it.
 
     Returns:
-        Tensor of shape (batch, ceil(height / strides), ceil(width / strides), filters).
+        Tensor of shape (batch, ceil(height / strides), ceil(width / strides), filters), its sides halved by `pool`.
 
     Raises:
         InputError: If `normalization` is unknown.
@@ -158,6 +161,8 @@ def convolution(
         kernel_regularizer=regularizer,
         name=name,
     )(x)
+    if pool:
+        x = keras.layers.MaxPooling2D(2, padding="same", name=f"{name}_pool")(x)
     gamma = "zeros" if zero else "ones"
     x = normalize(x, normalization, gamma_initializer=gamma, momentum=momentum, name=f"{name}_norm")
     return x if activation is None else keras.layers.Activation(activation, name=f"{name}_activation")(x)

@@ -72,6 +72,7 @@ CHECKS: dict[str, checks.Check] = {
     "stem_depth": checks.integer(1, example=2),
     "pooling": checks.choice("mean", "class_token"),
     "filters": checks.one_or_more,
+    "early_pooling": checks.or_auto(checks.boolean),
     "num_layers": checks.integer(1, example=2),
     "num_heads": checks.integer(1, example=4),
     "hidden_dim": checks.integer(1, example=128),

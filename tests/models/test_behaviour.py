@@ -58,6 +58,24 @@ def test_stem_goes_by_the_size() -> None:
     assert models.resnet((224, 224, 1), 2, stem="small", **TINY[models.resnet]).get_layer("stem_conv").strides == (1, 1)
 
 
+def test_early_pooling_goes_by_the_size() -> None:
+    for early, size, side in (("auto", 20, 10), ("auto", 19, 19), (True, 19, 10), (False, 20, 20)):
+        model = models.resnet9((size, 200, 1), 2, early_pooling=early, **TINY[models.resnet9])
+        assert model.get_layer("stem_conv_norm").input.shape[1] == side
+
+
+def test_pooling_before_normalization_changes_no_answer_where_scales_are_positive() -> None:
+    x = keras.Input((9, 8, 3))
+    early = keras.Model(x, blocks.convolution(x, 4, pool=True, name="conv"))
+    late = keras.Model(x, keras.layers.MaxPooling2D(2, padding="same")(blocks.convolution(x, 4, name="conv")))
+    generator = np.random.default_rng(0)
+    weights = [generator.uniform(0.1, 1, weight.shape) for weight in early.get_weights()]
+    for model in (early, late):
+        model.set_weights(weights)
+    image = generator.standard_normal((5, 9, 8, 3), "float32")
+    np.testing.assert_allclose(array(early(image)), array(late(image)), atol=1e-5)
+
+
 def test_simple_net_of_the_guide() -> None:
     model = models.mlp((784,), 10, hidden=(128,))
     assert model.count_params() == 101_770
@@ -255,6 +273,7 @@ def test_shared_arguments_are_checked(builder: Any, argument: str, value: object
         (models.resnet, "spatial_dropout", "0.1"),
         (models.resnet9, "spatial_dropout", 1),
         (models.resnet9, "filters", (64, 128)),
+        (models.resnet9, "early_pooling", "late"),
     ],
 )
 def test_own_arguments_are_checked(builder: Any, argument: str, value: object) -> None:

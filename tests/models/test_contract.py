@@ -41,6 +41,7 @@ CASES = {
     "resnet plain": (models.resnet, (8, 8, 1), {**SMALL, "normalization": None}, 2451),
     "efficientnet_lite0": (models.efficientnet_lite0, (32, 32, 3), {"dropout": 0.2}, 3_374_851),
     "resnet9": (models.resnet9, (8, 8, 1), {"filters": (4, 4, 8, 8), "dropout": 0.2}, 2607),
+    "resnet9 early": (models.resnet9, (20, 21, 1), {"filters": (4, 4, 8, 8), "early_pooling": "auto"}, 2607),
     "detector": (models.detector, (40, 24, 3), {"dropout": 0.2}, 340_152),
     "detector group": (
         models.detector,

@@ -62,6 +62,7 @@ PRUNABLE: dict[str, Callable[[], keras.Model]] = {
     "resnet": lambda: models.resnet((8, 8, 1), 3, stochastic_depth=0.2, **SIZES),
     "resnet bottleneck": lambda: models.resnet((12, 12, 3), 3, bottleneck=True, stem="large", **SIZES),
     "resnet9": lambda: models.resnet9((8, 8, 1), 3, filters=(8, 8, 16, 16), dropout=0.2),
+    "resnet9 early": lambda: models.resnet9((8, 8, 1), 3, filters=(8, 8, 16, 16), early_pooling=True),
     "sequential": lambda: sequential(
         layers.Conv2D(8, 3, activation="relu"),
         layers.AveragePooling2D(3, strides=1, padding="same"),
