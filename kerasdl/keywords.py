@@ -139,12 +139,19 @@ def check(arguments: Mapping[str, Any]) -> None:
         )
 
 
-def resolve(train: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+def resolve(
+    train: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    *,
+    learning_rates: Mapping[str, Mapping[str, float]] | None = None,
+) -> dict[str, Any]:
     """Return the arguments of a recipe's `train` with its defaults filled in, checked as far as their names say how.
 
     Args:
         train: The function.
         arguments: Some of its arguments by name.
+        learning_rates: By name of the architecture, the defaults by name of the optimizer that differ from
+            `LEARNING_RATES`.
 
     Raises:
         InputError: For a name that it does not have, and for a value that cannot work.
@@ -155,7 +162,8 @@ def resolve(train: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str
         check_choice("keyword", name, defaults)
     resolved = {name: value for name, value in (defaults | dict(arguments)).items() if name not in RECORDED}
     check(resolved)
-    return resolved | resolve_optimizer(resolved)
+    own = (learning_rates or {}).get(str(resolved.get("architecture")), {})
+    return resolved | resolve_optimizer(resolved, {**LEARNING_RATES, **own})
 
 
 def resolve_architecture(
@@ -185,8 +193,12 @@ def resolve_architecture(
     return {name: value if value is not None else defaults.get(name) for name, value in options.items()}
 
 
-def resolve_optimizer(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_optimizer(arguments: Mapping[str, Any], learning_rates: Mapping[str, float]) -> dict[str, Any]:
     """Return `learning_rate`, `schedule` and `weight_decay` with what "not given" means beside the given optimizer.
+
+    Args:
+        arguments: Those of `train`.
+        learning_rates: The default of each optimizer.
 
     Raises:
         InputError: For a learning rate beside a schedule object, which has its own.
@@ -204,5 +216,5 @@ def resolve_optimizer(arguments: Mapping[str, Any]) -> dict[str, Any]:
                 mend="Leave learning_rate out: the schedule has its own.",
             )
         if isinstance(schedule, str) and learning_rate is None:
-            learning_rate = LEARNING_RATES[optimizer]
+            learning_rate = learning_rates[optimizer]
     return {"learning_rate": learning_rate, "schedule": schedule, "weight_decay": weight_decay}

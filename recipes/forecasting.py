@@ -29,6 +29,9 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "rnn": {"num_layers": 1, "units": 64},
     "sequence_to_sequence": {"num_layers": 1, "units": 64},
 }
+# A single layer bears long steps, and needs them: its weights start at zero and end near one.
+LINEAR_RATES = dict.fromkeys(("adam", "adamw", "rmsprop", "muon"), 0.01)
+LEARNING_RATES = {"nlinear": LINEAR_RATES, "dlinear": LINEAR_RATES}
 OPTIONS = ("num_layers", "num_heads", "hidden_dim", "units", "filters")
 CELLS = ("lstm", "gru", "rnn")
 # What the data depend on.
@@ -314,14 +317,10 @@ def resolve(**arguments: Any) -> dict[str, Any]:
     Raises:
         InputError: For an argument that cannot work.
     """
-    resolved = keywords.resolve(train, arguments)
+    resolved = keywords.resolve(train, arguments, learning_rates=LEARNING_RATES)
     for name in ("units", "filters"):
         if resolved[name] is not None:
             checks.integer(1, example=64)(name, resolved[name])
-    linear, given = resolved["architecture"] in ("nlinear", "dlinear"), arguments.get("learning_rate") is not None
-    if linear and not given and resolved["learning_rate"] == keywords.LEARNING_RATES["adamw"]:
-        # A single layer bears long steps, and needs them: its weights start at zero and end near one.
-        resolved["learning_rate"] *= 10
     options = {name: resolved[name] for name in OPTIONS}
     return resolved | keywords.resolve_architecture(resolved["architecture"], ARCHITECTURES, options)
 

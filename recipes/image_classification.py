@@ -48,7 +48,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 OPTIONS = tuple(dict.fromkeys(name for options in ARCHITECTURES.values() for name in options))
 # Batch normalization bears long steps: after two epochs on 40,000 images of Fashion-MNIST 0.923 of 20,000 others were
 # right with 0.004 and with 0.008, and 0.914 with 0.001.
-RESNET9_LEARNING_RATE = 0.005
+LEARNING_RATES = {"resnet9": {"adam": 0.005, "adamw": 0.005}}
 # What a vision transformer has only with that stem.
 CONVOLUTIONAL_STEM = ("stem_depth", "normalization_momentum")
 # What the data depend on.
@@ -279,10 +279,7 @@ def resolve(**arguments: Any) -> dict[str, Any]:
     Raises:
         InputError: For an argument that cannot work.
     """
-    resolved = keywords.resolve(train, arguments)
-    unsaid = arguments.get("learning_rate") is None and resolved["learning_rate"] is not None
-    if unsaid and resolved["architecture"] == "resnet9" and resolved["optimizer"] in ("adam", "adamw"):
-        resolved["learning_rate"] = RESNET9_LEARNING_RATE
+    resolved = keywords.resolve(train, arguments, learning_rates=LEARNING_RATES)
     kerasdl.data.resolve_policy(resolved["augmentation"])
     return resolved | resolve_architecture(resolved["architecture"], resolved)
 

@@ -281,11 +281,10 @@ class Halving:
                 else:
                     bracket.members.append(proposal.trial)
                     bracket.reached[proposal.trial] = 0
-                    bracket.schedules[proposal.trial] = repr(proposal.point.keywords.get("schedule"))
                     bracket.running.add(proposal.trial)
                     self._of[proposal.trial], self._points[proposal.trial] = bracket, proposal.point
                     return Proposal(proposal.trial, proposal.point, bracket.share(0))
-            trial = bracket.promote(self._sign)
+            trial = bracket.promote(self._sign, self._points)
             if trial is not None:
                 bracket.running.add(trial)
                 return Proposal(trial, self._points[trial], bracket.share(bracket.reached[trial]))
@@ -313,14 +312,13 @@ class _Bracket:
         self.members: list[int] = []
         self.running: set[int] = set()
         self.reached: dict[int, int] = {}
-        self.schedules: dict[int, str] = {}
         self.scores: dict[int, dict[int, float | None]] = {}
         self.chosen: dict[int, list[int]] = {}
 
     def share(self, rung: int) -> float:
         return float(FACTOR) ** (rung - self.depth)
 
-    def promote(self, sign: int) -> int | None:
+    def promote(self, sign: int, points: Mapping[int, Point]) -> int | None:
         """Return a trial that goes on to the next rung, or None."""
         for rung in range(self.depth):
             entered = [trial for trial in self.members if self.reached[trial] >= rung]
@@ -329,7 +327,8 @@ class _Bracket:
                 return None
             if rung not in self.chosen:
                 able = {trial: sign * score for trial, score in scores.items() if score is not None}
-                ranked = sorted(able, key=lambda trial: (self._place(trial, able), able[trial], trial))
+                schedules = {trial: points[trial].keywords.get("schedule") for trial in able}
+                ranked = sorted(able, key=lambda trial: (_place(trial, able, schedules), able[trial], trial))
                 self.chosen[rung] = ranked[: max(len(entered) // FACTOR, 1)]
             for trial in self.chosen[rung]:
                 if self.reached[trial] == rung:
@@ -337,7 +336,8 @@ class _Bracket:
                     return trial
         return None
 
-    def _place(self, trial: int, scores: Mapping[int, float]) -> float:
-        """Return the share of the trials with the same schedule that are better than this one."""
-        alike = [scores[other] for other in scores if self.schedules[other] == self.schedules[trial]]
-        return (sum(score < scores[trial] for score in alike) + 0.5) / len(alike)
+
+def _place(trial: int, scores: Mapping[int, float], schedules: Mapping[int, Any]) -> float:
+    """Return the share of the trials with the same schedule that are better than this one."""
+    alike = [score for other, score in scores.items() if schedules[other] == schedules[trial]]
+    return (sum(score < scores[trial] for score in alike) + 0.5) / len(alike)
