@@ -1,11 +1,12 @@
 """Faster ways of TensorFlow to compute what Keras's layers compute, while a model trains on a processor.
 
 Keras puts batch normalization together from a dozen operations, each of which reads and writes the whole tensor, and
-has no name for the fused one. TensorFlow's own gradient of a convolution by its input is up to seven times slower than
-the convolution; it is itself a convolution, with the kernel turned around, which runs as fast as any. And its gradient
-of a pooling goes from point to point, where a few comparisons of whole tensors do. Keras writes attention as sums over
-named axes, which are slower than the products of matrices that they are; and the gradient of GELU computes again what
-its value has. What all that comes to: `benchmarks/training_speed.py`.
+has no name for the fused one; an update of Adam likewise, for each variable. TensorFlow's own gradient of a convolution
+by its input is up to seven times slower than the convolution; it is itself a convolution, with the kernel turned
+around, which runs as fast as any. And its gradient of a pooling goes from point to point, where a few comparisons of
+whole tensors do; only where oneDNN's kernels are in use, on processors with AVX-512 or later, are both as fast as they
+can be. Keras writes attention as sums over named axes, which are slower than the products of matrices that they are;
+and the gradient of GELU computes again what its value has. What all that comes to: `benchmarks/training_speed.py`.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from kerasdl.training.distribution import is_mirrored
 
 @contextlib.contextmanager
 def fast_operations(model: keras.Model) -> Iterator[None]:
-    """Let batch normalization, convolutions, poolings, attention and GELU of a model compute faster in this context.
+    """Let normalization, convolutions, poolings, attention, GELU and Adam compute faster in this context.
 
-    They compute what they compute otherwise, but for rounding, and stay plain layers of Keras, also in what is saved
-    meanwhile. Layers of other kinds and with unusual arguments go on as they are. So does everything on other backends,
-    on GPUs, on several devices, and under XLA, which puts operations together itself.
+    They compute what they compute otherwise, but for rounding, and stay plain layers and a plain optimizer of Keras,
+    also in what is saved meanwhile. Those of other kinds and with unusual arguments go on as they are. So does
+    everything on other backends, on GPUs, on several devices, and under XLA, which puts operations together itself.
 
     Args:
-        model: A compiled Keras model; to be traced inside.
+        model: A Keras model; to be traced inside.
 
     Example:
         >>> with fast_operations(model):
@@ -41,24 +42,58 @@ def fast_operations(model: keras.Model) -> Iterator[None]:
     faster: list[tuple[Any, str, Any]] = []
     plain = keras.backend.backend() == "tensorflow" and not model.jit_compile and not is_mirrored(model)
     if plain and not accelerators():
+        optimizer: Any = getattr(model, "optimizer", None)
+        if type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW) and not optimizer.amsgrad:
+            faster.append((optimizer, "update_step", _update))
+        slow_gradients = not _has_onednn()
         for layer in model._flatten_layers():
             if _is_usual_normalization(layer):
                 faster.append((layer, "call", _normalize))
-            elif _is_usual_convolution(layer):
+            elif slow_gradients and _is_usual_convolution(layer):
                 faster.append((layer, "convolution_op", _convolve))
-            elif _is_usual_pooling(layer):
+            elif slow_gradients and _is_usual_pooling(layer):
                 faster.append((layer, "call", _pool))
             elif type(layer) is SelfAttention and layer.compute_dtype == "float32":
                 faster.append((layer, "attend", _attend))
             elif type(layer) is keras.layers.Activation and layer.activation is keras.activations.gelu:
                 faster.append((layer, "call", _gelu))
-    for layer, method, function in faster:
-        setattr(layer, method, functools.partial(function, layer))
+    for owner, method, function in faster:
+        setattr(owner, method, functools.partial(function, owner))
     try:
         yield
     finally:
-        for layer, method, _ in faster:
-            delattr(layer, method)
+        for owner, method, _ in faster:
+            delattr(owner, method)
+
+
+def _has_onednn() -> bool:
+    """Return whether TensorFlow takes oneDNN's kernels here: by the processor and TF_ENABLE_ONEDNN_OPTS."""
+    from tensorflow.python.util import _pywrap_util_port
+
+    return _pywrap_util_port.IsMklEnabled()
+
+
+def _update(optimizer: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    """Do what `optimizer.update_step` does."""
+    import tensorflow as tf
+
+    if variable.dtype != tf.float32 or isinstance(gradient, tf.IndexedSlices):
+        type(optimizer).update_step(optimizer, gradient, variable, learning_rate)
+        return
+    index = optimizer._get_variable_index(variable)
+    step = tf.cast(tf.convert_to_tensor(optimizer.iterations) + 1, tf.float32)
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle,
+        m=optimizer._momentums[index].value.handle,
+        v=optimizer._velocities[index].value.handle,
+        beta1_power=optimizer.beta_1**step,
+        beta2_power=optimizer.beta_2**step,
+        lr=tf.cast(learning_rate, tf.float32),
+        beta1=optimizer.beta_1,
+        beta2=optimizer.beta_2,
+        epsilon=optimizer.epsilon,
+        grad=tf.cast(gradient, tf.float32),
+    )
 
 
 def _is_usual_normalization(layer: Any) -> bool:

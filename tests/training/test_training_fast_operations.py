@@ -12,7 +12,13 @@ from kerasdl import layers
 from kerasdl.training.fast_operations import fast_operations
 
 SHAPES = {"images": (6, 6, 3), "series": (9, 3), "features": (5,)}
-FUSED, SLOW = "FusedBatchNormV3", "Conv2DBackpropInput"
+FUSED, SLOW, ADAM = "FusedBatchNormV3", "Conv2DBackpropInput", "ResourceApplyAdam"
+
+
+@pytest.fixture
+def plain_kernels(monkeypatch):
+    """TensorFlow's own kernels, whatever the processor has."""
+    monkeypatch.setattr("kerasdl.training.fast_operations._has_onednn", lambda: False)
 
 
 def make(shape=SHAPES["images"], kind=keras.layers.BatchNormalization, **keywords):
@@ -133,7 +139,7 @@ def convolutional(dtype="float32", kind=keras.layers.Conv2D, **keywords):
 
 @pytest.mark.parametrize("kernel_size", [1, 3, (5, 3), (1, 7)], ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_a_convolution_learns_what_it_learns_in_keras(kernel_size, dtype):
+def test_a_convolution_learns_what_it_learns_in_keras(kernel_size, dtype, plain_kernels):
     expected = fit(convolutional(dtype, kernel_size=kernel_size))
     model = convolutional(dtype, kernel_size=kernel_size)
     tolerance = 1e-6 if dtype == "float32" else 2e-3  # bfloat16 keeps eight bits
@@ -141,7 +147,7 @@ def test_a_convolution_learns_what_it_learns_in_keras(kernel_size, dtype):
         np.testing.assert_allclose(one, other, rtol=10 * tolerance, atol=tolerance)
 
 
-def test_a_convolution_s_gradient_is_a_convolution():
+def test_a_convolution_s_gradient_is_a_convolution(plain_kernels):
     model = convolutional()
     assert SLOW in operations(model)
     with fast_operations(model):
@@ -164,7 +170,7 @@ class OwnConvolution(keras.layers.Conv2D):
     ],
     ids=str,
 )
-def test_another_convolution_goes_on_as_it_is(keywords):
+def test_another_convolution_goes_on_as_it_is(keywords, plain_kernels):
     expected = fit(convolutional(**keywords))
     model = convolutional(**keywords)
     with fast_operations(model):
@@ -175,7 +181,7 @@ def test_another_convolution_goes_on_as_it_is(keywords):
 
 @pytest.mark.parametrize("side", [6, 7])
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_a_pooling_has_the_gradient_that_it_has_in_keras(side, padding):
+def test_a_pooling_has_the_gradient_that_it_has_in_keras(side, padding, plain_kernels):
     import tensorflow as tf
 
     generator = np.random.default_rng(0)
@@ -194,11 +200,70 @@ def test_a_pooling_has_the_gradient_that_it_has_in_keras(side, padding):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_pooling_of_another_size_goes_on_as_it_is():
+def test_a_pooling_of_another_size_goes_on_as_it_is(plain_kernels):
     inputs = keras.Input((6, 6, 1))
     model = keras.Model(inputs, keras.layers.MaxPooling2D(3, name="pool")(inputs))
     with fast_operations(model):
         assert "call" not in vars(model.get_layer("pool"))
+
+
+def test_convolutions_and_poolings_stay_where_onednn_computes_them(monkeypatch):
+    monkeypatch.setattr("kerasdl.training.fast_operations._has_onednn", lambda: True)
+    inputs = keras.Input(SHAPES["images"])
+    model = keras.Model(inputs, keras.layers.MaxPooling2D()(keras.layers.Conv2D(4, 3, padding="same")(inputs)))
+    with fast_operations(model):
+        assert not [each for each in model.layers if {"call", "convolution_op"} & set(vars(each))]
+
+
+def with_adam(optimizer=keras.optimizers.AdamW, **keywords):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((9,))
+    x = keras.layers.Embedding(5, 4)(keras.ops.cast(keras.ops.abs(inputs) % 5, "int32"))
+    x = keras.layers.Dense(3)(keras.layers.LSTM(6)(x))
+    model = keras.Model(inputs, x)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer(learning_rate=0.01, **keywords), loss)
+    return model
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"optimizer": keras.optimizers.Adam, "beta_1": 0.8, "epsilon": 1e-3},
+        {"weight_decay": 0.1, "clipnorm": 0.5},
+        {"gradient_accumulation_steps": 2},
+        {"use_ema": True, "ema_momentum": 0.9},
+    ],
+    ids=str,
+)
+def test_adam_learns_what_it_learns_in_keras(keywords):
+    expected = with_adam(**keywords)
+    fit(expected)
+    model = with_adam(**keywords)
+    fit(model, fast_operations(model))
+    variables = (each.variables + each.optimizer.variables for each in (model, expected))
+    for one, other in zip(*variables, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_adam_is_one_operation_a_variable_inside_and_keras_again_outside():
+    model = with_adam()
+    with fast_operations(model):
+        assert ADAM in operations(model)
+    assert ADAM not in operations(model)
+
+
+class OwnAdam(keras.optimizers.Adam):
+    """Somebody's own."""
+
+
+@pytest.mark.parametrize(
+    "keywords", [{"amsgrad": True}, {"optimizer": OwnAdam}, {"optimizer": keras.optimizers.Nadam}], ids=str
+)
+def test_another_optimizer_goes_on_as_it_is(keywords):
+    model = with_adam(**keywords)
+    with fast_operations(model):
+        assert ADAM not in operations(model)
 
 
 def transformer(dtype="float32", **keywords):
