@@ -4,21 +4,23 @@
     TFDS_DATA_DIR=... python benchmarks/time_to_accuracy.py --data fashion_mnist       # an hour and a half on two cores
     python benchmarks/time_to_accuracy.py --data glosses                               # half an hour
     TFDS_DATA_DIR=... python benchmarks/time_to_accuracy.py --data fashion_mnist --runs kerasdl=4 fastai=3
+    TFDS_DATA_DIR=... python benchmarks/time_to_accuracy.py --runs kerasdl=4 --keywords '{"precision": "bfloat16"}'
 
 A run is a kit and a number of epochs, in a process of its own. A schedule that falls to zero has its accuracy at its
 end, so each number of epochs is a run; only the examples of keras.io have a constant rate, and one run gives the
 accuracy after each epoch. Imports and reading the data are not counted, nor is measuring the test split. kerasdl: the
-recipe with its defaults but for `epochs`; "in all" is what `train` took with what comes after the training: measuring,
-baselines, diagnosis. Images: fastai and Lightning train the ResNet-9 of `torch_networks.py` (32, 64, 128 and 256
-channels), fastai by `fit_one_cycle`, Lightning by SGD with one cycle as its CIFAR-10 tutorial has it; keras.io:
-https://keras.io/examples/vision/mnist_convnet/. Texts: fastai's AWD-LSTM without pretrained weights, which it would
-have to download; keras.io: https://keras.io/examples/nlp/text_classification_from_scratch/. The other kits train on
-what kerasdl's validation split has as well.
+recipe with its defaults but for `epochs` and `--keywords`; "in all" is what `train` took with what comes after the
+training: measuring, baselines, diagnosis. Images: fastai and Lightning train the ResNet-9 of `torch_networks.py` (32,
+64, 128 and 256 channels), fastai by `fit_one_cycle`, Lightning by SGD with one cycle as its CIFAR-10 tutorial has it;
+keras.io: https://keras.io/examples/vision/mnist_convnet/. Texts: fastai's AWD-LSTM without pretrained weights, which it
+would have to download; keras.io: https://keras.io/examples/nlp/text_classification_from_scratch/. The other kits train
+on what kerasdl's validation split has as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import tempfile
 import time
@@ -44,12 +46,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=RUNS, default="fashion_mnist")
     parser.add_argument("--runs", nargs="+", help="kit=epochs")
+    parser.add_argument("--keywords", default="{}", help="more keywords for kerasdl's recipe, in JSON")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     runs = options.runs or RUNS[options.data]
     if options.serve:
         kit, epochs = runs[0].split("=")
-        sides.reply(run, kit, options.data, int(epochs), options.serve)
+        sides.reply(run, kit, options.data, int(epochs), options.serve, json.loads(options.keywords))
         return
     with tempfile.TemporaryDirectory() as folder:
         arrays = f"{folder}/arrays.npz"
@@ -57,7 +60,8 @@ def main() -> None:
         print("| kit | epochs | training | in all | test accuracy |\n|---|---|---|---|---|", flush=True)
         for each in runs:
             kit, epochs = each.split("=")
-            rows = sides.in_a_process(__file__, "--serve", arrays, "--data", options.data, "--runs", each)
+            words = "--serve", arrays, "--data", options.data, "--runs", each, "--keywords", options.keywords
+            rows = sides.in_a_process(__file__, *words)
             for place, (seconds, whole, accuracy) in enumerate(rows, start=1):
                 reached = epochs if len(rows) == 1 else place
                 print(f"| {kit} | {reached} | {seconds:.0f} s | {whole:.0f} s | {accuracy:.4f} |", flush=True)
@@ -80,11 +84,11 @@ def save(data: str, path: str) -> None:
     np.savez(path, train_inputs=inputs, train_targets=targets, test_inputs=test[0], test_targets=test[1])
 
 
-def run(kit: str, data: str, epochs: int, arrays: str) -> list[Row]:
+def run(kit: str, data: str, epochs: int, arrays: str, keywords: dict[str, Any]) -> list[Row]:
     """Train once, and return what came out: one row, or one for each epoch."""
     text = data == "glosses"
     if kit == "kerasdl":
-        return [by_kerasdl(load(data), text, epochs)]
+        return [by_kerasdl(load(data), text, epochs, keywords)]
     kits: dict[tuple[str, bool], Callable[[Split, Split, int], list[Row]]] = {
         ("fastai", False): images_by_fastai,
         ("fastai", True): texts_by_fastai,
@@ -97,7 +101,7 @@ def run(kit: str, data: str, epochs: int, arrays: str) -> list[Row]:
     return kits[kit, text](train, test, epochs)
 
 
-def by_kerasdl(dataset: Any, text: bool, epochs: int) -> Row:
+def by_kerasdl(dataset: Any, text: bool, epochs: int, keywords: dict[str, Any]) -> Row:
     """Train by a recipe."""
     import keras
 
@@ -114,7 +118,7 @@ def by_kerasdl(dataset: Any, text: bool, epochs: int) -> Row:
 
     recipe = text_classification if text else image_classification
     began = time.perf_counter()
-    result = recipe.train(dataset, epochs=epochs, callbacks=[End()], verbose=0)
+    result = recipe.train(dataset, epochs=epochs, callbacks=[End()], verbose=0, **keywords)
     return ends[-1] - began, time.perf_counter() - began, result.metrics["accuracy"]
 
 

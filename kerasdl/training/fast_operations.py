@@ -133,9 +133,9 @@ def _normalize(layer: Any, inputs: Any, training: bool | None = None, mask: Any 
 
     channels = inputs.shape[-1]
     ones, zeros = tf.ones(channels), tf.zeros(channels)
-    # The operation knows images only; to its sums a batch of anything is a batch of pixels.
+    # The operation knows images only; to its sums a batch of anything is a row of pixels.
     outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=tf.reshape(inputs, (-1, 1, 1, channels)),
+        x=inputs if len(inputs.shape) == 4 else tf.reshape(inputs, (1, 1, -1, channels)),
         scale=ones if layer.gamma is None else tf.convert_to_tensor(layer.gamma),
         offset=zeros if layer.beta is None else tf.convert_to_tensor(layer.beta),
         mean=[],
