@@ -24,9 +24,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402 - TensorFlow reads the variable when it is imported
 import sides  # noqa: E402
-from training_speed import SIDES, TRANSFORMERS, examples  # noqa: E402
+from training_speed import TRANSFORMERS, examples  # noqa: E402
 
 MODELS = ("cnn", "resnet9", "resnet18", "vit", "lstm")
+SIDES = ("kerasdl", "Keras", "PyTorch", "Lightning", "fastai")
 MANY, BATCH = 1024, 128
 
 

@@ -4,14 +4,16 @@
     python benchmarks/training_speed.py                                   # fifty minutes on two quiet cores
     python benchmarks/training_speed.py --models cnn --sides Keras kerasdl --json speed.json
 
-Six networks in float32 on random examples in memory: three convolutional ones and a vision transformer on images of 28
+Six networks on random examples in memory: three convolutional ones and a vision transformer on images of 28
 x 28 pixels, an LSTM on 28 steps of 28 features, a transformer on texts of 64 tokens. Keras: layers, `compile` and `fit`
-as a tutorial has them. kerasdl: its builders and `kerasdl.training.fit` as recipes call it. PyTorch: the loop of its
-tutorial; Lightning: its Trainer; fastai: its Learner, all three on the modules of `torch_networks.py`. Each side is a
-process of its own, they take turns, and the median time between the ends of two steps counts, after the first five
-(what kerasdl looks at every sixty batches or more is not in a median). "system" is the share of processor time that the
-operating system took, "start" the time from the start of the process to the end of the first step, imports, tracing and
-compiling included, "memory" the most that the process held.
+as a tutorial has them. kerasdl: its builders and `kerasdl.training.fit` as recipes call it; calibrated: with the
+precision and compilation that `kerasdl.training.calibrate` measures to be fastest, as `precision="auto"` and
+`jit_compile="auto"` of a recipe do (its measuring is part of "start"). PyTorch: the loop of its tutorial; Lightning:
+its Trainer; fastai: its Learner, all three on the modules of `torch_networks.py`. Each side is a process of its own,
+they take turns, and the median time between the ends of two steps counts, after the first five (what kerasdl looks at
+every sixty batches or more is not in a median). "system" is the share of processor time that the operating system took,
+"start" the time from the start of the process to the end of the first step, imports, tracing and compiling included,
+"memory" the most that the process held.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import math
 import os
 import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +40,8 @@ from transformer_speed import MODELS, data  # noqa: E402
 TRANSFORMERS = {name: MODELS[name] for name in ("text", "vit")}
 BATCH = {"cnn": 256, "resnet9": 128, "resnet18": 64, "lstm": 128}
 BATCH |= {name: sizes["batch"] for name, sizes in TRANSFORMERS.items()}
-SIDES = ("Keras", "kerasdl", "PyTorch", "Lightning", "fastai")
+CALIBRATED = "kerasdl, calibrated"
+SIDES = ("Keras", "kerasdl", CALIBRATED, "PyTorch", "Lightning", "fastai")
 WARM_UP = 5
 
 
@@ -83,7 +88,7 @@ def print_rows(model: str, found: dict[str, list[dict[str, Any]]]) -> None:
     for side, rate in rates.items():
         share = f"{rate / rates['kerasdl']:.2f}" if "kerasdl" in rates else ""
         cells = (
-            *(model, BATCH[model], f"{found[side][0]['parameters']:,}", side),
+            *(model, BATCH[model], f"{found[side][0]['parameters']:,}", side + found[side][0]["way"]),
             *(f"{rate:.0f}", share, f"{median(side, 'system'):.0%}"),
             *(f"{median(side, 'start'):.1f} s", f"{median(side, 'memory'):.0f} MiB"),
         )
@@ -109,8 +114,9 @@ def measure(name: str, side: str, steps: int) -> dict[str, Any]:
         used = resource.getrusage(resource.RUSAGE_SELF)
         marks.append((time.time(), used.ru_utime, used.ru_stime))
 
-    if side in ("Keras", "kerasdl"):
-        parameters = train_keras(name, side, inputs, targets, done=done)
+    way = ""
+    if side in ("Keras", "kerasdl", CALIBRATED):
+        parameters, way = train_keras(name, side, inputs, targets, done=done)
     else:
         ways = importlib.import_module("torch_networks")
         parameters = ways.train(name, side, inputs, targets, batch=BATCH[name], sizes=TRANSFORMERS.get(name), done=done)
@@ -121,11 +127,14 @@ def measure(name: str, side: str, steps: int) -> dict[str, Any]:
         "system": float(system.sum() / (user.sum() + system.sum())),
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "parameters": parameters,
+        "way": way,
     }
 
 
-def train_keras(name: str, side: str, inputs: np.ndarray, targets: np.ndarray, *, done: Callable[[], None]) -> int:
-    """Train a network for one pass, call `done` after each step, and return its number of trainable parameters."""
+def train_keras(
+    name: str, side: str, inputs: np.ndarray, targets: np.ndarray, *, done: Callable[[], None]
+) -> tuple[int, str]:
+    """Train a network for one pass, call `done` after each step, and return its number of parameters and the way."""
     import keras
     from keras_networks import built, tutorial
 
@@ -139,18 +148,39 @@ def train_keras(name: str, side: str, inputs: np.ndarray, targets: np.ndarray, *
             done()
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    way = ""
     if side == "Keras":
         model = tutorial(name, TRANSFORMERS.get(name))
         model.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"])
         model.fit(inputs, targets, batch_size=BATCH[name], epochs=1, verbose=0, callbacks=[Clock()])
     else:
-        model = built(name, TRANSFORMERS.get(name))
+
+        def build(precision: str) -> keras.Model:
+            with kerasdl.training.precision_policy(precision):
+                return built(name, TRANSFORMERS.get(name))
+
         split = kerasdl.data.Split(inputs, targets)
         few = kerasdl.data.Split(inputs[:32], targets[:32])
-        ways: dict[str, Any] = {"epochs": 1, "batch_size": BATCH[name], "optimizer": "adam", "learning_rate": 1e-3}
-        ways |= {"loss": loss, "metrics": ["accuracy"], "gradient_log": {}, "callbacks": [Clock()], "verbose": 0}
+        ways: dict[str, Any] = {"batch_size": BATCH[name], "optimizer": "adam", "loss": loss}
+        precision, jit_compile = "float32", False
+        if side == CALIBRATED:
+            with tempfile.TemporaryDirectory() as folder:
+                choice = kerasdl.training.calibrate(
+                    build,
+                    split,
+                    **ways,
+                    total_steps=10**6,
+                    steps_per_execution=1,
+                    expected_seconds=math.inf,
+                    cache=f"{folder}/cache.json",
+                )
+            precision, jit_compile = choice.precision, choice.jit_compile
+            way = f": {precision}{', XLA' if jit_compile else ''}"
+        model = build(precision)
+        ways |= {"epochs": 1, "learning_rate": 1e-3, "jit_compile": jit_compile, "metrics": ["accuracy"]}
+        ways |= {"gradient_log": {}, "callbacks": [Clock()], "verbose": 0}
         kerasdl.training.fit(model, split, few, **ways)
-    return sum(int(np.prod(weights.shape)) for weights in model.trainable_weights)
+    return sum(int(np.prod(weights.shape)) for weights in model.trainable_weights), way
 
 
 if __name__ == "__main__":
