@@ -24,10 +24,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402 - TensorFlow reads the variable when it is imported
 import sides  # noqa: E402
-from training_speed import TRANSFORMERS, examples  # noqa: E402
+from training_speed import KITS, TRANSFORMERS, examples  # noqa: E402
 
 MODELS = ("cnn", "resnet9", "resnet18", "vit", "lstm")
-SIDES = ("kerasdl", "Keras", "PyTorch", "Lightning", "fastai")
 MANY, BATCH = 1024, 128
 
 
@@ -35,7 +34,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
+    parser.add_argument("--sides", nargs="+", choices=KITS, default=list(KITS))
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:

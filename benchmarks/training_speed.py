@@ -41,7 +41,8 @@ TRANSFORMERS = {name: MODELS[name] for name in ("text", "vit")}
 BATCH = {"cnn": 256, "resnet9": 128, "resnet18": 64, "lstm": 128}
 BATCH |= {name: sizes["batch"] for name, sizes in TRANSFORMERS.items()}
 CALIBRATED = "kerasdl, calibrated"
-SIDES = ("Keras", "kerasdl", CALIBRATED, "PyTorch", "Lightning", "fastai")
+KITS = ("Keras", "kerasdl", "PyTorch", "Lightning", "fastai")
+SIDES = ("Keras", "kerasdl", CALIBRATED, *KITS[2:])
 WARM_UP = 5
 
 

@@ -65,7 +65,7 @@ def fit(
     weights gives the same weights. With `ema`, validation and the best weights are those of the moving average. A
     training whose loss becomes infinite or NaN stops there, and the model keeps its best epoch before. Memory that a
     step frees is kept for the next one until the end: see :func:`kerasdl.training.allocator.keep_freed_memory`. On a
-    processor layers compute by faster operations of TensorFlow: :func:`kerasdl.training.fast_operations`.
+    processor layers and Adam compute by faster operations of TensorFlow: :func:`kerasdl.training.fast_operations`.
 
     Args:
         model: Any Keras model; it is compiled here.

@@ -58,13 +58,6 @@ def test_it_learns_what_keras_learns(shape, keywords):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_it_is_one_operation_inside_and_keras_again_outside():
-    model = make()
-    with fast_operations(model):
-        assert FUSED in operations(model)
-    assert FUSED not in operations(model)
-
-
 def test_what_is_saved_inside_is_a_layer_of_keras(tmp_path):
     model = make()
     with fast_operations(model):
@@ -246,11 +239,12 @@ def test_adam_learns_what_it_learns_in_keras(keywords):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_adam_is_one_operation_a_variable_inside_and_keras_again_outside():
-    model = with_adam()
+@pytest.mark.parametrize(("made", "kind"), [(make, FUSED), (with_adam, ADAM)], ids=["normalization", "adam"])
+def test_it_is_one_operation_inside_and_keras_again_outside(made, kind):
+    model = made()
     with fast_operations(model):
-        assert ADAM in operations(model)
-    assert ADAM not in operations(model)
+        assert kind in operations(model)
+    assert kind not in operations(model)
 
 
 class OwnAdam(keras.optimizers.Adam):
