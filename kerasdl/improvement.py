@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from kerasdl.result import Result
 
 STORY_FILE = "story.json"
+# Nats. A log loss that is lower by less is no gain: two trainings that differ by rounding differ alike everywhere.
+LEAST_SURER = 1e-3
 # What improve decides itself.
 OWN = ("directory", "resume", "callbacks", *configuration.RECORDED)
 
@@ -90,7 +92,8 @@ def improve(
     again with one of them and compares both models on the same validation examples. A remedy stays when the mean
     difference is above 0 by its 95 % interval; else the next is tried, until the rounds or the findings are over. The
     interval is about these two models; another seed of the same training would differ by itself, too. A classifier's
-    remedy also stays when as many answers are right and their log loss is lower beyond noise.
+    remedy also stays when as many answers are right and their log loss is lower beyond noise
+    (and beyond rounding: by more than 0.001 nats).
     With a directory, the same call goes on where it was killed.
 
     Args:
@@ -236,14 +239,14 @@ def _goodness(result: Result) -> np.ndarray:
 
 
 def _surer(before: Result, after: Result) -> float | None:
-    """Return how much likelier what is right has become, beyond noise; None if it has not, or is no classifier's."""
+    """Return how much likelier what is right has become, beyond noise and rounding; else, or of no classifier, None."""
     likelihoods = [
         result.task.log_likelihood(result.model, result.dataset.validation, batch_size=result.config["batch_size"])
         for result in (before, after)
         if isinstance(result.task, Classification)
     ]
     gain, low, _ = _difference(*likelihoods) if likelihoods else (0.0, 0.0, 0.0)
-    return gain if low > 0 else None
+    return gain if low > LEAST_SURER else None
 
 
 def _difference(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,18 @@ def test_what_did_not_help_is_not_tried_again_after_a_calibration(monkeypatch: p
     result = kerasdl.improve(image_classification, "digits", **SHORT)
     assert [attempt["finding"] for attempt in result.story] == ["", "useless", "unsure"]
     assert result.story[2]["kept"]
+
+
+@pytest.mark.parametrize(("right", "surer"), [(0.6, np.log(0.6 / 0.5)), (0.5 + 1e-6, None), (0.5, None)])
+def test_what_is_likelier_by_rounding_alone_is_not_surer(right: float, surer: float | None):
+    results = []
+    for score in (0.5, right):
+        task = kerasdl.ImageClassification(("a", "b"), multi_label=False, input_shape=(2, 2, 1))
+        task.scores = lambda *_, score=score, **__: np.tile([score, 1 - score], (10, 1))
+        split = kerasdl.data.Split(np.zeros((10, 2, 2, 1), np.uint8), np.zeros(10, np.int64))
+        dataset = SimpleNamespace(validation=split)
+        results.append(SimpleNamespace(task=task, model=None, dataset=dataset, config={"batch_size": 1}))
+    assert improvement._surer(*results) == (surer and pytest.approx(surer, rel=1e-5))
 
 
 def test_a_start_that_has_no_finite_loss_is_mended():
