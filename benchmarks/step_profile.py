@@ -124,8 +124,15 @@ def times(folder: str) -> dict[str, float]:
             for event in line.events:
                 _, colon, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
                 if colon and known(kind):
-                    found[kind] += event.duration_ps / 1e12 / STEPS
+                    found[in_the_graph(kind)] += event.duration_ps / 1e12 / STEPS
     return found
+
+
+def in_the_graph(kind: str) -> str:
+    """Return what the graph calls an operation: oneDNN's have a prefix, and some are put together with what follows."""
+    kind = kind.removeprefix("_MklNative").removeprefix("_Mkl").removeprefix("_")
+    fused = {"FusedBatchNormEx": "FusedBatchNormV3", "FusedConv2D": "Conv2D", "FusedMatMul": "MatMul"}
+    return fused.get(kind, kind)
 
 
 def work(graph: Any) -> dict[str, tuple[int, float, float]]:
