@@ -6,6 +6,7 @@ by its input is up to seven times slower than the convolution; it is itself a co
 around, which runs as fast as any. And its gradient of a pooling goes from point to point, where a few comparisons of
 whole tensors do; only where oneDNN's kernels are in use, on processors with AVX-512 or later, are both as fast as they
 can be. Keras writes attention as sums over named axes, which are slower than the products of matrices that they are;
+the gradient of layer normalization, put together operation by operation, goes some fifteen times over the tensor;
 and the gradient of GELU computes again what its value has. What all that comes to: `benchmarks/training_speed.py`.
 """
 
@@ -26,7 +27,7 @@ from kerasdl.training.distribution import is_mirrored
 
 @contextlib.contextmanager
 def fast_operations(model: keras.Model) -> Iterator[None]:
-    """Let normalization, convolutions, poolings, attention, GELU and Adam compute faster in this context.
+    """Let normalizations, convolutions, poolings, attention, GELU and Adam compute faster in this context.
 
     They compute what they compute otherwise, but for rounding, and stay plain layers and a plain optimizer of Keras,
     also in what is saved meanwhile. Those of other kinds and with unusual arguments go on as they are. So does
@@ -53,6 +54,8 @@ def fast_operations(model: keras.Model) -> Iterator[None]:
                 faster.append((layer, "convolution_op", _convolve))
             elif slow_gradients and _is_usual_pooling(layer):
                 faster.append((layer, "call", _pool))
+            elif _is_usual_layer_normalization(layer):
+                faster.append((layer, "call", _normalize_layer))
             elif type(layer) is SelfAttention and layer.compute_dtype == "float32":
                 faster.append((layer, "attend", _attend))
             elif type(layer) is keras.layers.Activation and layer.activation is keras.activations.gelu:
@@ -106,6 +109,18 @@ def _is_usual_normalization(layer: Any) -> bool:
     )
 
 
+def _is_usual_layer_normalization(layer: Any) -> bool:
+    return (
+        type(layer) is keras.layers.LayerNormalization
+        and layer.built
+        and list(layer.axis) == [-1]
+        and layer.scale
+        and layer.center
+        and not layer.rms_scaling
+        and layer.variable_dtype == "float32"
+    )
+
+
 def _is_usual_convolution(layer: Any) -> bool:
     return (
         type(layer) is keras.layers.Conv2D
@@ -148,6 +163,34 @@ def _normalize(layer: Any, inputs: Any, training: bool | None = None, mask: Any 
     for moving, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         moving.assign(moving * layer.momentum + now * (1 - layer.momentum))
     return tf.reshape(outputs, tf.shape(inputs))
+
+
+def _normalize_layer(layer: Any, inputs: Any) -> Any:
+    """Do what `layer.call` does."""
+    import tensorflow as tf
+
+    features = inputs.shape[-1]
+
+    @tf.custom_gradient
+    def normalize(x: Any, gamma: Any, beta: Any) -> tuple[Any, Any]:
+        centred = x - tf.reduce_mean(x, -1, keepdims=True)
+        scale = tf.math.rsqrt(tf.reduce_mean(centred * centred, -1, keepdims=True) + layer.epsilon)
+        normal = centred * scale
+
+        def gradients(upstream: Any) -> tuple[Any, Any, Any]:
+            by_gamma = upstream * normal
+            # Means over the features of what comes back times gamma, as products with a column.
+            column = tf.reshape(gamma / features, (features, 1))
+            mean, slope = tf.matmul(upstream, column), tf.matmul(by_gamma, column)
+            by_x = (upstream * gamma - (normal * slope + mean)) * scale
+            # The gradient of a bias is the sum over all but the features, and there is an operation for that.
+            return by_x, *(tf.raw_ops.BiasAddGrad(out_backprop=each) for each in (by_gamma, upstream))
+
+        return tf.nn.bias_add(normal * gamma, beta), gradients
+
+    rows = tf.reshape(tf.cast(inputs, tf.float32), (-1, features))
+    outputs = normalize(rows, tf.convert_to_tensor(layer.gamma), tf.convert_to_tensor(layer.beta))
+    return tf.cast(tf.reshape(outputs, tf.shape(inputs)), layer.compute_dtype)
 
 
 def _convolve(layer: Any, inputs: Any, kernel: Any) -> Any:
