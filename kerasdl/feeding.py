@@ -1,4 +1,4 @@
-"""Batches of varying length, as Keras takes them on the backend in use."""
+"""Batches as Keras takes them on the backend in use."""
 
 from __future__ import annotations
 
@@ -8,22 +8,29 @@ from typing import Any
 import keras
 import numpy as np
 
+# Batches that are made ahead while the model computes.
+AHEAD = 4
 
-def varying(
+
+def source(
     make: Callable[[], Iterator[tuple[Any, ...]]],
     *,
     like: tuple[Any, ...],
+    varying: bool,
     otherwise: Any,
     count: int | None = None,
 ) -> Any:
-    """Return what `fit`, `evaluate` and `predict` take where the length of the inputs varies from batch to batch.
+    """Return what `fit`, `evaluate` and `predict` take.
 
-    On TensorFlow, Keras takes the shapes of the first two batches of a generator or a PyDataset for those of all, and
-    fails at the first batch that differs when these two are alike. A `tf.data.Dataset` says what varies.
+    On TensorFlow that is a `tf.data.Dataset`, for two reasons. Of a generator or a PyDataset Keras takes the shapes of
+    the first two batches for those of all, and fails at the first that differs when these two are alike. And what it
+    makes of them lets TensorFlow tune how many batches are made ahead, in a thread that sleeps up to a minute between
+    two looks and that the end of a training waits for.
 
     Args:
         make: Returns an iterator over batches (inputs, targets[, weights]); called anew for each pass.
         like: A batch.
+        varying: Whether the length of the inputs, their second dimension, varies from batch to batch.
         otherwise: The same batches as other backends take them.
         count: How many batches there are; None for no end.
     """
@@ -31,9 +38,16 @@ def varying(
         return otherwise
     import tensorflow as tf
 
-    inputs, *rest = (np.asarray(part) for part in like)
-    specifications = [tf.TensorSpec((None, None, *inputs.shape[2:]), inputs.dtype)]
-    specifications += [tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in rest]
-    batches = tf.data.Dataset.from_generator(make, output_signature=tuple(specifications))
-    # Not told, Keras warns at the end of each pass that the data ran out.
-    return batches if count is None else batches.apply(tf.data.experimental.assert_cardinality(count))
+    def specification(part: Any, *lengths: None) -> Any:
+        array = np.asarray(part)
+        return tf.TensorSpec((None, *lengths, *array.shape[1 + len(lengths) :]), array.dtype)
+
+    inputs, *rest = like
+    specifications = specification(inputs, *[None] * varying), *map(specification, rest)
+    batches = tf.data.Dataset.from_generator(make, output_signature=specifications)
+    if count is not None:
+        # Not told, Keras warns at the end of each pass that the data ran out.
+        batches = batches.apply(tf.data.experimental.assert_cardinality(count))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(AHEAD).with_options(options)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from kerasdl.feeding import varying
+from kerasdl import feeding
 
 
 class Examples(Protocol):
@@ -136,10 +136,12 @@ class TrainingBatches:
 
     def source(self, start: int = 0) -> Any:
         """Return :meth:`stream` as Keras takes it, also where lengths vary."""
-        stream = self.stream(start)
-        if not hasattr(self.examples, "lengths"):
-            return stream
-        return varying(lambda: self.stream(start), like=self[start], otherwise=stream)
+        return feeding.source(
+            lambda: self.stream(start),
+            like=self[start],
+            varying=hasattr(self.examples, "lengths"),
+            otherwise=self.stream(start),
+        )
 
 
 class EvaluationBatches(keras.utils.PyDataset):
@@ -172,11 +174,10 @@ class EvaluationBatches(keras.utils.PyDataset):
 
     def source(self) -> Any:
         """Return the batches as Keras takes them, also where lengths vary."""
-        if not hasattr(self.examples, "lengths"):
-            return self
-        return varying(
+        return feeding.source(
             lambda: (self[index] for index in range(self.num_batches)),
             like=self[0],
+            varying=hasattr(self.examples, "lengths"),
             otherwise=self,
             count=self.num_batches,
         )
