@@ -131,3 +131,10 @@ def test_fit_feeds_exactly_this_order(train: Any) -> None:
     train(model, examples, Numbered(4), loss="mse", epochs=3, batch_size=4, seed=7, callbacks=[Record()])
     expected = epochs_of(TrainingBatches(examples, batch_size=4, seed=7), 3)
     assert [epoch.tolist() for epoch in epochs] == expected
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's input pipeline")
+def test_tensorflow_tunes_nothing_that_the_end_of_a_training_would_wait_for() -> None:
+    split = Numbered(8)
+    sources = TrainingBatches(split, batch_size=4, seed=0).source(), EvaluationBatches(split, batch_size=4).source()
+    assert [each.options().autotune.enabled for each in sources] == [False, False]
