@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 
 # Batches that are made ahead while the model computes.
 AHEAD = 4
@@ -39,8 +38,9 @@ def source(
     import tensorflow as tf
 
     def specification(part: Any, *lengths: None) -> Any:
-        array = np.asarray(part)
-        return tf.TensorSpec((None, *lengths, *array.shape[1 + len(lengths) :]), array.dtype)
+        return keras.tree.map_structure(
+            lambda array: tf.TensorSpec((None, *lengths, *array.shape[1 + len(lengths) :]), array.dtype), part
+        )
 
     inputs, *rest = like
     specifications = specification(inputs, *[None] * varying), *map(specification, rest)
