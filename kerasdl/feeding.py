@@ -14,7 +14,6 @@ AHEAD = 4
 def source(
     make: Callable[[], Iterator[tuple[Any, ...]]],
     *,
-    like: tuple[Any, ...],
     varying: bool,
     otherwise: Any,
     count: int | None = None,
@@ -28,7 +27,6 @@ def source(
 
     Args:
         make: Returns an iterator over batches (inputs, targets[, weights]); called anew for each pass.
-        like: A batch.
         varying: Whether the length of the inputs, their second dimension, varies from batch to batch.
         otherwise: The same batches as other backends take them.
         count: How many batches there are; None for no end.
@@ -42,7 +40,7 @@ def source(
             lambda array: tf.TensorSpec((None, *lengths, *array.shape[1 + len(lengths) :]), array.dtype), part
         )
 
-    inputs, *rest = like
+    inputs, *rest = next(make())
     specifications = specification(inputs, *[None] * varying), *map(specification, rest)
     batches = tf.data.Dataset.from_generator(make, output_signature=specifications)
     if count is not None:

@@ -138,7 +138,6 @@ class TrainingBatches:
         """Return :meth:`stream` as Keras takes it, also where lengths vary."""
         return feeding.source(
             lambda: self.stream(start),
-            like=self[start],
             varying=hasattr(self.examples, "lengths"),
             otherwise=self.stream(start),
         )
@@ -176,7 +175,6 @@ class EvaluationBatches(keras.utils.PyDataset):
         """Return the batches as Keras takes them, also where lengths vary."""
         return feeding.source(
             lambda: (self[index] for index in range(self.num_batches)),
-            like=self[0],
             varying=hasattr(self.examples, "lengths"),
             otherwise=self,
             count=self.num_batches,
