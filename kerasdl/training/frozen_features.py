@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kerasdl import feeding
 from kerasdl.errors import InputError
 from kerasdl.safe_loading.npz import read_npz
 from kerasdl.training.batches import Augment, Encode, Examples
@@ -79,9 +80,15 @@ def extract_features(
         Features (passes * examples, ...) and targets, pass after pass; without `augment` in the stored order.
     """
     batch_size = evaluation_batch_size(len(examples), batch_size)
-    source = _Passes(examples, encode_targets, passes=passes, augment=augment, batch_size=batch_size, seed=seed)
+    batches = _Passes(examples, encode_targets, passes=passes, augment=augment, batch_size=batch_size, seed=seed)
+    source = feeding.source(
+        lambda: ((batches[index],) for index in range(batches.num_batches)),
+        varying=False,
+        otherwise=batches,
+        count=batches.num_batches,
+    )
     features = model.predict(source, verbose=0)
-    return np.asarray(features), np.concatenate([source.targets[index] for index in range(source.num_batches)])
+    return np.asarray(features), np.concatenate([batches.targets[index] for index in range(batches.num_batches)])
 
 
 def kept(path: Path | None, make: Callable[[], tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
