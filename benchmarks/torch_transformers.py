@@ -44,7 +44,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.kind, features = sizes["kind"], sizes["hidden_dim"]
         if self.kind == "vit":
-            self.patches = nn.Conv2d(1, features, sizes["patch_size"], sizes["patch_size"])
+            self.patches = nn.Conv2d(sizes.get("channels", 1), features, sizes["patch_size"], sizes["patch_size"])
         else:
             self.tokens = nn.Embedding(sizes["vocabulary_size"], features)
             nn.init.normal_(self.tokens.weight, std=0.02)

@@ -1,10 +1,11 @@
-"""What watches a training: its best epoch, its learning rate, its progress."""
+"""What watches a training: its best epoch, its learning rate, its progress, and the log of its epochs."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -42,6 +43,42 @@ class LearningRateRecord(keras.callbacks.Callback):
         """Add "learning_rate" to `logs`."""
         if logs is not None:
             logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+
+class EpochLog(keras.callbacks.Callback):
+    """Write what an epoch ended with for TensorBoard, in the folders and under the names that Keras's callback takes.
+
+    Keras's own needs TensorFlow on every backend, which takes seconds and memory to import, on a GPU that of another
+    backend too.
+
+    Args:
+        directory: Where the folders "train" and "validation" go.
+    """
+
+    def __init__(self, directory: Path):
+        super().__init__()
+        self._directory = directory
+        self._writers: dict[str, Any] = {}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the values of `logs`."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        for name, value in (logs or {}).items():
+            folder = "validation" if name.startswith("val_") else "train"
+            if folder not in self._writers:
+                self._writers[folder] = EventFileWriter(str(self._directory / folder))
+            summary = scalar_pb(f"epoch_{name.removeprefix('val_')}", float(value))
+            self._writers[folder].add_event(Event(step=epoch, wall_time=time.time(), summary=summary))
+        for writer in self._writers.values():
+            writer.flush()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Close the files."""
+        for writer in self._writers.values():
+            writer.close()
 
 
 class ProgressDisplay(keras.callbacks.Callback):

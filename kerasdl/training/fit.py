@@ -13,7 +13,7 @@ from kerasdl import keywords
 from kerasdl.training.allocator import keep_freed_memory
 from kerasdl.training.batches import Augment, Encode, EvaluationBatches, Examples, TrainingBatches
 from kerasdl.training.building import build_variables
-from kerasdl.training.callbacks import BestEpoch, LearningRateRecord, ProgressDisplay
+from kerasdl.training.callbacks import BestEpoch, EpochLog, LearningRateRecord, ProgressDisplay
 from kerasdl.training.distribution import evaluation_batch_size, for_strategy, no_batch_taken, synchronize
 from kerasdl.training.fast_operations import fast_operations
 from kerasdl.training.finite import FiniteLoss
@@ -164,7 +164,7 @@ def fit(
     stateful += [best, *callbacks]
     watchers: list[keras.callbacks.Callback] = []
     if log_directory is not None:
-        watchers.append(keras.callbacks.TensorBoard(log_dir=str(log_directory), write_graph=False))
+        watchers.append(EpochLog(Path(log_directory)))
     display = ProgressDisplay(epochs=epochs, steps=batches.steps, plain=verbose == 2) if verbose else None
     if display is not None:
         watchers.append(display)

@@ -145,7 +145,16 @@ def test_a_large_kernel_is_looked_at_in_part():
 def test_tensorboard_has_curves_and_histograms(train, build, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    logged(train, build(), log_directory=tmp_path)
+    history = train(build(), gradient_log={}, log_directory=tmp_path)
     found = EventAccumulator(str(Path(tmp_path) / "gradients")).Reload().Tags()
     assert {"gradient/debiased", "ratio/debiased"} <= set(found["tensors"])
     assert "gradients/debiased" in found["tensors"]
+    for folder, name, column in (
+        ("train", "epoch_loss", "loss"),
+        ("train", "epoch_learning_rate", "learning_rate"),
+        ("validation", "epoch_loss", "val_loss"),
+    ):
+        events = EventAccumulator(str(tmp_path / folder)).Reload().Tensors(name)
+        assert [event.step for event in events] == list(range(len(history[column])))
+        values = [event.tensor_proto.float_val[0] for event in events]
+        assert values == pytest.approx(history[column], rel=1e-6)
