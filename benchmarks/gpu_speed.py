@@ -292,7 +292,7 @@ def compare(names: list[str], options: argparse.Namespace, fastest: float) -> No
             raise RuntimeError(f"{name}: the networks are not equal, parameters are {counts}")
         rates = {}
         for side in SIDES:
-            process, busy = processes[name, side], []
+            process, busy, seconds = processes[name, side], [], None
             with watched(busy), contextlib.suppress(BrokenPipeError):
                 print("go", file=process.stdin, flush=True)
                 seconds = answer(process, "seconds")

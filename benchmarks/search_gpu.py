@@ -5,8 +5,8 @@
 
 The search of `search.py`: 10,000 images of Fashion-MNIST's training split, a fifth of them for validation, the same
 space, Hyperband, at most 10 epochs a trial; `keras.datasets` reads the files, from ~/.keras/datasets/fashion-mnist
-where they are. It needs no TensorFlow. "busy" is the mean of what nvidia-smi says of the utilisation, "most memory" of
-all processes on the device; empty where there is no nvidia-smi.
+where they are. It needs no TensorFlow. "busy" is the mean of what nvidia-smi says of the utilisation, "memory" the median of
+what is taken on the device; empty where there is no nvidia-smi.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1])
     options = parser.parse_args()
     data = dataset()
-    print("| workers | trials | trials a minute | epochs a minute | busy | most memory | validation | test | seconds |")
+    print("| workers | trials | trials a minute | epochs a minute | busy | memory | validation | test | seconds |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for workers in options.workers:
         seen: list[tuple[float, float]] = []
@@ -88,7 +88,7 @@ def main() -> None:
         trained = [row for row in outcome.table if row["epochs"]]
         minutes = seconds / 60
         busy = f"{statistics.mean(share for share, _ in seen):.0f} %" if seen else ""
-        memory = f"{max(used for _, used in seen):,.0f} MiB" if seen else ""
+        memory = f"{statistics.median(used for _, used in seen):,.0f} MiB" if seen else ""
         rates = f"{len(trained)} | {len(trained) / minutes:.1f} | {sum(row['epochs'] for row in trained) / minutes:.0f}"
         best = max(row["score"] for row in trained)
         scores = f"{best:.4f} | {outcome.best.metrics['accuracy']:.4f}"

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from kerasdl import layers
+from kerasdl.accelerators import accelerators
 from kerasdl.errors import InputError, check_choice
 
 CELLS = ("lstm", "gru", "rnn")
@@ -72,6 +73,7 @@ def recurrent(
             expected="an output for every step of the input that is added",
             mend="Pass return_sequences=True and pool the steps, or residual=False.",
         )
+    precision = _lstm_precision() if cell == "lstm" else {}
     layer = _LAYERS[cell](
         units,
         return_sequences=return_sequences,
@@ -79,9 +81,10 @@ def recurrent(
         kernel_regularizer=regularizer,
         recurrent_regularizer=regularizer,
         name=name,
+        **precision,
     )
     if bidirectional:
-        layer = keras.layers.Bidirectional(layer, name=name)
+        layer = keras.layers.Bidirectional(layer, name=name, **precision)
     found = layer(x, mask=mask, initial_state=initial_state)
     y, *states = found if return_state else (found,)
     if dropout:
@@ -91,3 +94,10 @@ def recurrent(
             x = keras.layers.Dense(y.shape[-1], kernel_regularizer=regularizer, name=f"{name}_shortcut")(x)
         y = keras.layers.Add(name=f"{name}_add")([x, y])
     return (y, states) if return_state else y
+
+
+def _lstm_precision() -> dict[str, str]:
+    """Return the layer's `dtype` where it cannot be the policy's: JAX gives cuDNN's LSTM no numbers of 16 bits."""
+    short = keras.config.dtype_policy().compute_dtype in ("bfloat16", "float16")
+    on_a_gpu = keras.backend.backend() == "jax" and any(name.startswith("gpu") for name in accelerators())
+    return {"dtype": "float32"} if short and on_a_gpu else {}

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from kerasdl.errors import InputError, check_choice
 from kerasdl.tuning import spaces
+from kerasdl.tuning.ranking import promising
 from kerasdl.tuning.spaces import Point, Space
 
 TUNERS = ("random", "grid", "bayesian", "hyperband")
@@ -223,10 +224,10 @@ def _all_points(hyperparameters: Sequence[Any]) -> Iterator[dict[str, Any]]:
 class Halving:
     """Hyperband: many trials for few epochs; of each group a third goes on, for three times the epochs.
 
-    A trial that goes on is the same training, its schedule laid out for all of its epochs from the start. As a rate
-    that is still high looks worse than what it comes to, trials that pause are compared with those of their own
-    `schedule`, and the same share of each goes on. Brackets differ in how early they choose; the last one trains every
-    trial to the end. New points are guided by the scores of all trials so far, those that paused included.
+    A trial that goes on is the same training, its schedule laid out for all of its epochs from the start; trials that
+    pause are compared as :func:`kerasdl.tuning.ranking.promising` says. Brackets differ in how early they choose; the
+    last one trains every trial to the end. New points are guided by the scores of all trials so far, those that paused
+    included.
 
     Args:
         sampler: Where new points come from.
@@ -252,6 +253,7 @@ class Halving:
         sizes = self._sizes(max_trials, rungs)
         self._brackets = [_Bracket(size, depth) for depth, size in sizes]
         self._points: dict[int, Point] = {}
+        self._courses: dict[int, dict[float, float]] = {}
         self._of: dict[int, _Bracket] = {}
 
     @staticmethod
@@ -284,7 +286,8 @@ class Halving:
                     bracket.running.add(proposal.trial)
                     self._of[proposal.trial], self._points[proposal.trial] = bracket, proposal.point
                     return Proposal(proposal.trial, proposal.point, bracket.share(0))
-            trial = bracket.promote(self._sign, self._points)
+            schedules = {trial: point.keywords.get("schedule") for trial, point in self._points.items()}
+            trial = bracket.promote(self._sign, schedules, self._courses)
             if trial is not None:
                 bracket.running.add(trial)
                 return Proposal(trial, self._points[trial], bracket.share(bracket.reached[trial]))
@@ -295,6 +298,8 @@ class Halving:
         bracket = self._of[trial]
         bracket.running.discard(trial)
         bracket.scores.setdefault(bracket.reached[trial], {})[trial] = score
+        if score is not None:
+            self._courses.setdefault(trial, {})[bracket.share(bracket.reached[trial])] = self._sign * score
         self._observe(self._points[trial], bracket.share(bracket.reached[trial]), score)
         if bracket.reached[trial] == bracket.depth or score is None:
             self._sampler.tell(trial, score)
@@ -318,7 +323,9 @@ class _Bracket:
     def share(self, rung: int) -> float:
         return float(FACTOR) ** (rung - self.depth)
 
-    def promote(self, sign: int, points: Mapping[int, Point]) -> int | None:
+    def promote(
+        self, sign: int, schedules: Mapping[int, Any], courses: Mapping[int, Mapping[float, float]]
+    ) -> int | None:
         """Return a trial that goes on to the next rung, or None."""
         for rung in range(self.depth):
             entered = [trial for trial in self.members if self.reached[trial] >= rung]
@@ -327,17 +334,10 @@ class _Bracket:
                 return None
             if rung not in self.chosen:
                 able = {trial: sign * score for trial, score in scores.items() if score is not None}
-                schedules = {trial: points[trial].keywords.get("schedule") for trial in able}
-                ranked = sorted(able, key=lambda trial: (_place(trial, able, schedules), able[trial], trial))
+                ranked = promising(able, schedules, courses, share=self.share(rung))
                 self.chosen[rung] = ranked[: max(len(entered) // FACTOR, 1)]
             for trial in self.chosen[rung]:
                 if self.reached[trial] == rung:
                     self.reached[trial] = rung + 1
                     return trial
         return None
-
-
-def _place(trial: int, scores: Mapping[int, float], schedules: Mapping[int, Any]) -> float:
-    """Return the share of the trials with the same schedule that are better than this one."""
-    alike = [score for other, score in scores.items() if schedules[other] == schedules[trial]]
-    return (sum(score < scores[trial] for score in alike) + 0.5) / len(alike)
