@@ -280,18 +280,19 @@ def answer(process: subprocess.Popen[str], key: str) -> Any:
 
 def compare(names: list[str], options: argparse.Namespace, fastest: float) -> None:
     """Measure all sides of some models and print their rows."""
-    logs = {(name, side): options.logs / f"{name}-{side.replace(', ', '-')}.txt" for name in names for side in SIDES}
+    sides = options.sides
+    logs = {(name, side): options.logs / f"{name}-{side.replace(', ', '-')}.txt" for name in names for side in sides}
     processes = {key: started(key[1], key[0], options, log) for key, log in logs.items()}
     parameters = {key: answer(process, "parameters") for key, process in processes.items()}
     for process in processes.values():
         answer(process, "ready")
     for name in names:
         sizes = sizes_of(name, options.tiny)
-        counts = {parameters[name, side] for side in SIDES} - {None}
+        counts = {parameters[name, side] for side in sides} - {None}
         if len(counts) > 1:
             raise RuntimeError(f"{name}: the networks are not equal, parameters are {counts}")
         rates = {}
-        for side in SIDES:
+        for side in sides:
             process, busy, seconds = processes[name, side], [], None
             with watched(busy), contextlib.suppress(BrokenPipeError):
                 print("go", file=process.stdin, flush=True)
@@ -314,6 +315,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--together", type=int, default=2, help="models that compile at the same time")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--tiny", action="store_true", help="small sizes, to see whether it runs")

@@ -52,12 +52,15 @@ def explained_examples(result: Result, *, count: int = 4) -> list[tuple[str, str
             return [("Who attends to whom at the start of the held-out text", found.picture(title="Attention"))][:count]
         if result.task.kind not in KINDS:
             return []
+        picked = _picked(result, count)
+        if not picked:
+            return []
+        captions, examples, said = zip(*picked, strict=True)
+        # All at once: what computes gradients is compiled anew for each call.
+        inputs = np.stack(examples) if result.task.kind == "images" else list(examples)
         return [
-            (
-                caption,
-                saliency(result, example, targets=said)[0].picture(title=f"What speaks for {result.class_names[said]}"),
-            )
-            for caption, example, said in _picked(result, count)
+            (caption, found.picture(title=f"What speaks for {result.class_names[target]}"))
+            for caption, found, target in zip(captions, saliency(result, inputs, targets=said), said, strict=True)
         ]
     except InputError:  # a network without spatial layers or attention, or one that somebody built otherwise
         return []

@@ -231,7 +231,8 @@ class Result:
             story=self.story,
             repeat=repeat_code(self.recipe, self.config, self.directory),
             exports=self.exports,
-            explained=self._explained,
+            # A trial of a search is not measured, and nobody looks at it before it has won.
+            explained=self._explained if self.metrics else [],
             **self.task.report(self.model, self.dataset, batch_size=self.config["batch_size"]),
         )
 

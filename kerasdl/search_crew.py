@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import sys
@@ -20,6 +21,8 @@ from kerasdl.search_worker import PATIENCE, Worker
 from kerasdl.tuning import log, pool, shared, wire
 
 DATA_FOLDER, SERVER_LOG, SERVICE_LOG = ".data", "server.log", "service.log"
+PROGRAM_BYTES = 2**29
+"""Of what JAX has compiled, the newest is kept up to this size."""
 
 
 @contextlib.contextmanager
@@ -80,6 +83,7 @@ def _processes(
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "KERAS_BACKEND": keras.backend.backend(),
             "PYTHONPATH": places,
+            **_kept_programs(scratch / "programs"),
         },
         log=server_log,
         slots=pool.slots(workers),
@@ -90,6 +94,17 @@ def _processes(
     finally:
         crew.close()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _kept_programs(folder: Path) -> dict[str, str]:
+    """Return the variables by which JAX keeps what it compiles, for a trial that goes on in another process."""
+    import keras
+
+    if keras.backend.backend() != "jax" or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return {}
+    if importlib.util.find_spec("filelock") is None:  # without it JAX knows no limit
+        return {}
+    return {"JAX_COMPILATION_CACHE_DIR": str(folder), "JAX_COMPILATION_CACHE_MAX_SIZE": str(PROGRAM_BYTES)}
 
 
 @contextlib.contextmanager

@@ -98,6 +98,7 @@ class ProgressDisplay(keras.callbacks.Callback):
         self._live = self._console.is_terminal and not plain
         self._progress: Progress | None = None
         self._epoch_started = 0.0
+        self._last: dict[str, Any] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Start the bar, on a terminal."""
@@ -124,11 +125,12 @@ class ProgressDisplay(keras.callbacks.Callback):
             self._progress.update(self._task, description=f"epoch {epoch + 1}/{self._epochs}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Move the bar."""
+        """Move the bar; the numbers are those of the step before, for which no device has to be waited for."""
         if self._progress is not None:
             self._progress.update(
-                self._task, completed=self._epoch * self._steps + batch + 1, metrics=_metrics_line(logs or {})
+                self._task, completed=self._epoch * self._steps + batch + 1, metrics=_metrics_line(self._last)
             )
+            self._last = logs or {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Print the epoch's line."""

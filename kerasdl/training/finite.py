@@ -32,7 +32,7 @@ class FiniteLoss(keras.callbacks.Callback):
         self._skip = skip
         self.skipped = 0
         self.where: str | None = None
-        self._last: Any = 0.0
+        self._last: dict[str, Any] = {}
         self._begun: tuple[int, Arrays, dict[str, Any]] | None = None
         self._good: tuple[Arrays, dict[str, Any]] | None = None
         self._bad = False
@@ -41,7 +41,7 @@ class FiniteLoss(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keep the state that the epoch begins with, if it is time."""
-        self._last, self._epoch = 0.0, epoch
+        self._last, self._epoch = {}, epoch
         # To undo a batch, the state right before it is needed.
         if self._skip or self._pace.is_due():
             begun = time.monotonic()
@@ -53,12 +53,12 @@ class FiniteLoss(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Look at the loss of the batch before; with `skip`, at this one's."""
-        loss = (logs or {}).get("loss", 0.0)
+        logs = logs or {}
         if self._skip:
-            self._undo_if_bad(batch, loss)
+            self._undo_if_bad(batch, logs.get("loss", 0.0))
             return
-        self._stop_unless_finite(self._last)
-        self._last = loss
+        self._stop_unless_finite(self._last.get("loss", 0.0))
+        self._last = logs
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Look at the loss of the whole epoch."""

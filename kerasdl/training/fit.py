@@ -20,6 +20,7 @@ from kerasdl.training.finite import FiniteLoss
 from kerasdl.training.gradient_log import GradientLog
 from kerasdl.training.optimizers import make_optimizer
 from kerasdl.training.resume import Resumable
+from kerasdl.training.steps import Callbacks
 
 
 def fit(
@@ -191,7 +192,9 @@ def fit(
                     encode_targets=encode_targets,
                 ).source(),
                 epochs=epochs,
-                callbacks=[*stateful, *watchers],
+                callbacks=Callbacks(
+                    [*stateful, *watchers], add_history=True, model=model, epochs=epochs, steps=batches.steps, verbose=0
+                ),
                 verbose=0,
             )
     finally:
