@@ -5,8 +5,8 @@
 
 The search of `search.py`: 10,000 images of Fashion-MNIST's training split, a fifth of them for validation, the same
 space, Hyperband, at most 10 epochs a trial; `keras.datasets` reads the files, from ~/.keras/datasets/fashion-mnist
-where they are. It needs no TensorFlow. "busy" is the mean of what nvidia-smi says of the utilisation, "memory" the median of
-what is taken on the device; empty where there is no nvidia-smi.
+where they are. It needs no TensorFlow. "busy" is the mean of what nvidia-smi says of the utilisation, "memory" the
+median of what is taken on the device; empty where there is no nvidia-smi.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Outcome:
     @property
     def table(self) -> list[dict[str, Any]]:
         """One row a trial: its number, status, score, best epoch, epochs, seconds, seed, reason, and the values."""
-        hidden = ("space", "history", "keywords")
+        hidden = ("space", "history", "pace", "keywords")
         return [{**{name: row[name] for name in row if name not in hidden}, **row["space"]} for row in self._rows]
 
     @property

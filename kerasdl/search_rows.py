@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +48,7 @@ def new(trial: int, *, seed: int, point: Point) -> dict[str, Any]:
 
 def begun() -> dict[str, Any]:
     """Return what a row says of a training that begins."""
-    return {"status": "running", "score": None, "history": {}, "seconds": 0.0, "reason": ""}
+    return {"status": "running", "score": None, "history": {}, "pace": {}, "seconds": 0.0, "reason": ""}
 
 
 def until(share: float, epochs: int | None) -> int | None:
@@ -82,6 +85,12 @@ def score(row: Mapping[str, Any], objective: str) -> dict[str, Any]:
     return {"score": found if math.isfinite(found) else None, "best_epoch": best + 1}
 
 
+def read(place: Path, last: int | None) -> dict[str, Any]:
+    """Return what a row has of the trial's file: "epochs" and "history" up to the epoch `last`, and "pace"."""
+    epochs, history = read_epochs(place, last)
+    return {"epochs": epochs, "history": history, "pace": read_pace(place)}
+
+
 def read_epochs(place: Path, last: int | None) -> tuple[int, dict[str, list[float]]]:
     """Return how many epochs a trial has trained, and its curves; an epoch trained again after a kill counts once.
 
@@ -89,21 +98,32 @@ def read_epochs(place: Path, last: int | None) -> tuple[int, dict[str, list[floa
         place: The trial's folder.
         last: The last epoch that is looked at, or None.
     """
-    path = place / search_trial.EPOCHS_FILE
-    lines: dict[int, dict[str, Any]] = {}
-    if path.exists():
-        for line in path.read_text("utf-8").splitlines():
-            try:
-                read = json.loads(line)
-            except ValueError:  # cut short by a kill; the epoch is trained again
-                continue
-            if last is None or read["epoch"] <= last:
-                lines[read["epoch"]] = read["logs"]
+    lines = {line["epoch"]: line["logs"] for line in _lines(place) if last is None or line["epoch"] <= last}
     history: dict[str, list[float]] = {}
     for epoch in sorted(lines):
         for name, value in lines[epoch].items():
             history.setdefault(name, []).append(float(value))
     return len(lines), history
+
+
+def read_pace(place: Path) -> dict[str, Any]:
+    """Return in how many processes a trial has been trained, "legs", and the seconds of an epoch, None if not known.
+
+    The first epoch of a process has its start and what it compiles in it.
+    """
+    seconds = [line["seconds"] for line in _lines(place)]
+    steps = [after - before for before, after in itertools.pairwise(seconds)]
+    apart = [step for step in steps if step > 0]
+    return {"legs": 1 + sum(step <= 0 for step in steps), "epoch": statistics.median(apart) if apart else None}
+
+
+def _lines(place: Path) -> list[dict[str, Any]]:
+    path = place / search_trial.EPOCHS_FILE
+    found = []
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):  # cut short by a kill; the epoch is trained again
+            found.append(json.loads(line))
+    return found
 
 
 def last_line(path: Path) -> str:
@@ -120,5 +140,10 @@ def seconds_to_finish(rows: Sequence[Mapping[str, Any]], direction: str, default
     best = next(iter(ranked(known, direction)), None)
     if best is None or best["status"] != "paused":
         return 0.0
+    paces = [(row, row["pace"]) for row in known if row.get("pace", {}).get("epoch")]
+    starts = [max(row["seconds"] - row["epochs"] * pace["epoch"], 0.0) / pace["legs"] for row, pace in paces]
+    start = statistics.median(starts) if starts else 0.0
+    pace = best.get("pace", {"legs": 1, "epoch": None})
+    epoch = pace["epoch"] or max(best["seconds"] - pace["legs"] * start, 0.0) / max(best["epochs"], 1)
     epochs = best["keywords"].get("epochs") or default_epochs or 0
-    return float(best["seconds"] / max(best["epochs"], 1) * max(epochs - best["epochs"], 0))
+    return float(start + epoch * max(epochs - best["epochs"], 0))

@@ -244,8 +244,7 @@ class Search:
 
     def _end(self, row: dict[str, Any], status: str, reason: str, until: int | None) -> None:
         place = self._place(row)
-        row |= {"status": status, "reason": reason}
-        row["epochs"], row["history"] = search_rows.read_epochs(place, until)
+        row |= {"status": status, "reason": reason} | search_rows.read(place, until)
         row |= search_rows.score(row, self._objective)
         if status in ("finished", "paused") and row["score"] is None:
             row |= {"status": "not_finite", "reason": f"no finite {self._objective} in {row['epochs']} epochs"}
@@ -301,8 +300,7 @@ class Search:
                 last = running.pop(key, {}).get("last")
                 row = self._row_of(event)
                 row |= {name: event[name] for name in ("status", "reason", "score", "best_epoch", "epochs", "seconds")}
-                until = row["epochs"]
-                row["history"] = search_rows.read_epochs(self._place(row), until)[1]
+                row |= search_rows.read(self._place(row), row["epochs"])
                 if not last:
                     self._tell(row)
         return list(running.values())

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import kerasdl
-from kerasdl import InputError, search_rows
+from kerasdl import InputError, search_rows, search_trial
 from kerasdl.search import Outcome
 from kerasdl.search_run import Search
 from kerasdl.tuning import search
@@ -237,7 +237,24 @@ def test_the_way_of_the_best_trial_to_its_end_is_known() -> None:
     assert search_rows.seconds_to_finish([worse, paused], "max", 10) == 80.0
     assert search_rows.seconds_to_finish([worse, paused], "min", 10) == 8.0
     assert search_rows.seconds_to_finish([], "max", 10) == 0.0
+    # Where it is known what the start of a process takes, it is no part of an epoch's time.
+    told = {**worse, "seconds": 12.0, "epochs": 4, "pace": {"legs": 2, "epoch": 1.0}}
+    assert search_rows.seconds_to_finish([told, paused], "max", 10) == 4.0 + 8 * (20.0 - 4.0) / 2
+    assert search_rows.seconds_to_finish([told, {**paused, "pace": {"legs": 1, "epoch": 0.5}}], "max", 10) == 11.5 + 4.0
     # What is finished is an answer, whatever another may become; what runs may become one.
     finished = {**paused, "status": "finished", "score": 0.1}
     assert search_rows.seconds_to_finish([paused, finished], "max", 10) == 0.0
     assert search_rows.seconds_to_finish([worse, {**paused, "status": "running"}], "max", 10) == 0.0
+
+
+def test_the_pace_of_a_trial_leaves_out_the_starts_of_its_processes(tmp_path: Path) -> None:
+    assert search_rows.read_pace(tmp_path) == {"legs": 1, "epoch": None}
+    lines = [
+        json.dumps({"epoch": epoch, "seconds": seconds, "logs": {}})
+        for epoch, seconds in ((1, 9.0), (2, 7.5), (3, 8.0), (4, 8.5))
+    ]
+    path = tmp_path / search_trial.EPOCHS_FILE
+    path.write_text("\n".join(lines[:1]) + "\n", encoding="utf-8")
+    assert search_rows.read_pace(tmp_path) == {"legs": 1, "epoch": None}
+    path.write_text("\n".join([*lines, '{"epoch": 5, "sec']) + "\n", encoding="utf-8")
+    assert search_rows.read_pace(tmp_path) == {"legs": 2, "epoch": 0.5}
