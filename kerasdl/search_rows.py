@@ -109,11 +109,12 @@ def read_epochs(place: Path, last: int | None) -> tuple[int, dict[str, list[floa
 def read_pace(place: Path) -> dict[str, Any]:
     """Return in how many processes a trial has been trained, "legs", and the seconds of an epoch, None if not known.
 
-    The first epoch of a process has its start and what it compiles in it.
+    The first epoch of a process has its start and what it compiles in it; where a trial has no other, what came after
+    its first step counts.
     """
-    seconds = [line["seconds"] for line in _lines(place)]
-    steps = [after - before for before, after in itertools.pairwise(seconds)]
-    apart = [step for step in steps if step > 0]
+    lines = _lines(place)
+    steps = [after["seconds"] - before["seconds"] for before, after in itertools.pairwise(lines)]
+    apart = [step for step in steps if step > 0] or [line["seconds"] - line["first_step"] for line in lines]
     return {"legs": 1 + sum(step <= 0 for step in steps), "epoch": statistics.median(apart) if apart else None}
 
 

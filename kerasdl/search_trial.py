@@ -159,7 +159,9 @@ def _watch(path: Path, until: int | None) -> Any:
 
     from kerasdl import training
 
-    begun = time.monotonic()  # not an attribute: a checkpoint would bring back that of an earlier process
+    # Not attributes: a checkpoint would bring back those of an earlier process.
+    begun = time.monotonic()
+    first_step: list[float] = []
 
     class Watch(keras.callbacks.Callback):
         """Writes every epoch into a file, and pauses the training."""
@@ -176,12 +178,18 @@ def _watch(path: Path, until: int | None) -> Any:
             if self.paused:  # killed between the checkpoint of the pause and the end of the process
                 raise training.TrainingInterrupted
 
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            if not first_step:  # what is compiled has been compiled
+                first_step.append(round(time.monotonic() - begun, 3))
+
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
             self.epochs += 1
             numbers = {name: float(value) for name, value in (logs or {}).items()}
+            seconds = round(time.monotonic() - begun, 3)
             line = {
                 "epoch": self.epochs,
-                "seconds": round(time.monotonic() - begun, 3),
+                "seconds": seconds,
+                "first_step": first_step[0] if first_step else seconds,
                 "logs": {name: value if math.isfinite(value) else repr(value) for name, value in numbers.items()},
             }
             with open(path, "a", encoding="utf-8") as file:
