@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +19,8 @@ class StepLogs(dict[str, Any]):
     def __getitem__(self, name: str) -> Any:
         value = super().__getitem__(name)
         if not isinstance(value, float):
-            value = float(keras.ops.convert_to_numpy(value))
-            self[name] = value
+            with contextlib.suppress(TypeError, ValueError):  # a metric of several numbers stays as it is
+                value = self[name] = float(keras.ops.convert_to_numpy(value))
         return value
 
     def __iter__(self) -> Iterator[str]:
@@ -56,6 +57,6 @@ class Callbacks(keras.callbacks.CallbackList):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Tell all callbacks."""
-        read = StepLogs(logs or {})
+        read = StepLogs(sorted((logs or {}).items()))
         for callback in self.callbacks:
             callback.on_train_batch_end(batch, logs=read)

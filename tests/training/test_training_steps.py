@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 from kerasdl.training.steps import StepLogs
@@ -18,8 +19,6 @@ class Number:
         self.value, self.reads = value, 0
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        import numpy as np
-
         self.reads += 1
         return np.asarray(self.value, np.float32)
 
@@ -27,7 +26,7 @@ class Number:
 @pytest.fixture
 def read(monkeypatch: Any) -> Any:
     """Reading takes what is there; no backend is asked."""
-    monkeypatch.setattr(keras.ops, "convert_to_numpy", lambda value: value.__array__())
+    monkeypatch.setattr(keras.ops, "convert_to_numpy", np.asarray)
 
 
 def test_a_number_is_read_when_somebody_looks_and_once(read: Any) -> None:
@@ -51,6 +50,11 @@ def test_every_copy_has_plain_numbers(read: Any, copied: Any) -> None:
     found = copied(StepLogs(loss=Number(0.5), accuracy=Number(0.75)))
     assert [type(value) for value in found.values()] == [float, float]
     assert found == {"loss": 0.5, "accuracy": 0.75}
+
+
+def test_a_metric_of_several_numbers_stays_as_it_is(read: Any) -> None:
+    several = np.array([0.5, 0.75])
+    assert StepLogs(f1=several)["f1"] is several
 
 
 def test_callbacks_are_told_of_each_step_without_its_numbers_being_read(train: Any, build: Any) -> None:
