@@ -86,36 +86,27 @@ def score(row: Mapping[str, Any], objective: str) -> dict[str, Any]:
 
 
 def read(place: Path, last: int | None) -> dict[str, Any]:
-    """Return what a row has of the trial's file: "epochs" and "history" up to the epoch `last`, and "pace"."""
-    epochs, history = read_epochs(place, last)
-    return {"epochs": epochs, "history": history, "pace": read_pace(place)}
-
-
-def read_epochs(place: Path, last: int | None) -> tuple[int, dict[str, list[float]]]:
-    """Return how many epochs a trial has trained, and its curves; an epoch trained again after a kill counts once.
+    """Return what a row has of a trial's file; an epoch trained again after a kill counts once.
 
     Args:
         place: The trial's folder.
         last: The last epoch that is looked at, or None.
-    """
-    lines = {line["epoch"]: line["logs"] for line in _lines(place) if last is None or line["epoch"] <= last}
-    history: dict[str, list[float]] = {}
-    for epoch in sorted(lines):
-        for name, value in lines[epoch].items():
-            history.setdefault(name, []).append(float(value))
-    return len(lines), history
 
-
-def read_pace(place: Path) -> dict[str, Any]:
-    """Return in how many processes a trial has been trained, "legs", and the seconds of an epoch, None if not known.
-
-    The first epoch of a process has its start and what it compiles in it; where a trial has no other, what came after
-    its first step counts.
+    Returns:
+        "epochs", how many have been trained; "history", its curves; "pace", with "legs", in how many processes it has
+        been trained, and "epoch", the seconds of one, None if not known. The first epoch of a process has its start and
+        what it compiles in it; where a trial has no other, what came after its first step counts.
     """
     lines = _lines(place)
+    logs = {line["epoch"]: line["logs"] for line in lines if last is None or line["epoch"] <= last}
+    history: dict[str, list[float]] = {}
+    for epoch in sorted(logs):
+        for name, value in logs[epoch].items():
+            history.setdefault(name, []).append(float(value))
     steps = [after["seconds"] - before["seconds"] for before, after in itertools.pairwise(lines)]
     apart = [step for step in steps if step > 0] or [line["seconds"] - line["first_step"] for line in lines]
-    return {"legs": 1 + sum(step <= 0 for step in steps), "epoch": statistics.median(apart) if apart else None}
+    pace = {"legs": 1 + sum(step <= 0 for step in steps), "epoch": statistics.median(apart) if apart else None}
+    return {"epochs": len(logs), "history": history, "pace": pace}
 
 
 def _lines(place: Path) -> list[dict[str, Any]]:

@@ -185,7 +185,7 @@ class Search:
             "last": leg.get("last", False),
             "begun": time.monotonic(),
             "attempts": attempts,
-            "epochs": search_rows.read_epochs(place, None)[0],
+            "epochs": search_rows.read(place, None)["epochs"],
             "timed_out": "",
         }
         if self._pool is None:
@@ -232,7 +232,7 @@ class Search:
 
     def _crashed(self, leg: dict[str, Any], code: int) -> None:
         row, place = leg["row"], self._place(leg["row"])
-        epochs = search_rows.read_epochs(place, None)[0]
+        epochs = search_rows.read(place, None)["epochs"]
         leg["attempts"] = leg["attempts"] + 1 if epochs <= leg["epochs"] else 1
         if leg["attempts"] < ATTEMPTS:
             self._launch(row, leg)
@@ -334,7 +334,7 @@ class Search:
             return
         epochs = {
             leg["row"]["trial"]: (
-                search_rows.read_epochs(self._place(leg["row"]), None)[0],
+                search_rows.read(self._place(leg["row"]), None)["epochs"],
                 leg["until"] or leg["row"]["keywords"].get("epochs") or self._default_epochs or 0,
             )
             for leg in self._running.values()

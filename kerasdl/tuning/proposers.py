@@ -253,7 +253,6 @@ class Halving:
         sizes = self._sizes(max_trials, rungs)
         self._brackets = [_Bracket(size, depth) for depth, size in sizes]
         self._points: dict[int, Point] = {}
-        self._courses: dict[int, dict[float, float]] = {}
         self._of: dict[int, _Bracket] = {}
 
     @staticmethod
@@ -286,8 +285,7 @@ class Halving:
                     bracket.running.add(proposal.trial)
                     self._of[proposal.trial], self._points[proposal.trial] = bracket, proposal.point
                     return Proposal(proposal.trial, proposal.point, bracket.share(0))
-            schedules = {trial: point.keywords.get("schedule") for trial, point in self._points.items()}
-            trial = bracket.promote(self._sign, schedules, self._courses)
+            trial = bracket.promote(self._ranked)
             if trial is not None:
                 bracket.running.add(trial)
                 return Proposal(trial, self._points[trial], bracket.share(bracket.reached[trial]))
@@ -298,11 +296,21 @@ class Halving:
         bracket = self._of[trial]
         bracket.running.discard(trial)
         bracket.scores.setdefault(bracket.reached[trial], {})[trial] = score
-        if score is not None:
-            self._courses.setdefault(trial, {})[bracket.share(bracket.reached[trial])] = self._sign * score
         self._observe(self._points[trial], bracket.share(bracket.reached[trial]), score)
         if bracket.reached[trial] == bracket.depth or score is None:
             self._sampler.tell(trial, score)
+
+    def _ranked(self, scores: Mapping[int, float | None], share: float) -> list[int]:
+        """Return the trials of a rung that have a score, the most promising first."""
+        courses: dict[int, dict[float, float]] = {}
+        for bracket in self._brackets:
+            for rung, known in bracket.scores.items():
+                for trial, score in known.items():
+                    if score is not None:
+                        courses.setdefault(trial, {})[bracket.share(rung)] = self._sign * score
+        able = {trial: self._sign * score for trial, score in scores.items() if score is not None}
+        schedules = {trial: point.keywords.get("schedule") for trial, point in self._points.items()}
+        return promising(able, schedules, courses, share=share)
 
     def is_over(self, trial: int) -> bool:
         """Return whether a trial that was stopped will not go on."""
@@ -323,9 +331,7 @@ class _Bracket:
     def share(self, rung: int) -> float:
         return float(FACTOR) ** (rung - self.depth)
 
-    def promote(
-        self, sign: int, schedules: Mapping[int, Any], courses: Mapping[int, Mapping[float, float]]
-    ) -> int | None:
+    def promote(self, ranked: Callable[[Mapping[int, float | None], float], list[int]]) -> int | None:
         """Return a trial that goes on to the next rung, or None."""
         for rung in range(self.depth):
             entered = [trial for trial in self.members if self.reached[trial] >= rung]
@@ -333,9 +339,7 @@ class _Bracket:
             if len(self.members) < self.size or not entered or any(trial not in scores for trial in entered):
                 return None
             if rung not in self.chosen:
-                able = {trial: sign * score for trial, score in scores.items() if score is not None}
-                ranked = promising(able, schedules, courses, share=self.share(rung))
-                self.chosen[rung] = ranked[: max(len(entered) // FACTOR, 1)]
+                self.chosen[rung] = ranked(scores, self.share(rung))[: max(len(entered) // FACTOR, 1)]
             for trial in self.chosen[rung]:
                 if self.reached[trial] == rung:
                     self.reached[trial] = rung + 1

@@ -248,13 +248,13 @@ def test_the_way_of_the_best_trial_to_its_end_is_known() -> None:
 
 
 def test_the_pace_of_a_trial_leaves_out_the_starts_of_its_processes(tmp_path: Path) -> None:
-    assert search_rows.read_pace(tmp_path) == {"legs": 1, "epoch": None}
+    assert search_rows.read(tmp_path, None)["pace"] == {"legs": 1, "epoch": None}
     lines = [
         json.dumps({"epoch": epoch, "seconds": seconds, "first_step": 7.0, "logs": {}})
         for epoch, seconds in ((1, 9.0), (2, 7.5), (3, 8.0), (4, 8.5))
     ]
     path = tmp_path / search_trial.EPOCHS_FILE
     path.write_text("\n".join(lines[:1]) + "\n", encoding="utf-8")
-    assert search_rows.read_pace(tmp_path) == {"legs": 1, "epoch": 2.0}
+    assert search_rows.read(tmp_path, None)["pace"] == {"legs": 1, "epoch": 2.0}
     path.write_text("\n".join([*lines, '{"epoch": 5, "sec']) + "\n", encoding="utf-8")
-    assert search_rows.read_pace(tmp_path) == {"legs": 2, "epoch": 0.5}
+    assert search_rows.read(tmp_path, None)["pace"] == {"legs": 2, "epoch": 0.5}
