@@ -23,13 +23,12 @@ import os
 import statistics
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sides
 
 BASE = "PyTorch, compiled"
 SIDES = {BASE: "", "kerasdl, JAX": "jax", "kerasdl, PyTorch": "torch"}
@@ -157,30 +156,15 @@ def train_torch(name: str, sizes: dict[str, Any], steps: int) -> None:
     """Train by a loop of PyTorch."""
     import torch
     import torch.nn.functional as F
-    from torch import nn
+    from torch_networks import Recurrent
     from torch_transformers import Transformer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
 
-    class Recurrent(nn.Module):
-        """Two LSTM layers; of two biases, of which Keras has one, the other stays 0."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.lstm = nn.LSTM(sizes["features"], sizes["units"], 2, batch_first=True)
-            for bias in (self.lstm.bias_hh_l0, self.lstm.bias_hh_l1):
-                nn.init.zeros_(bias)
-                bias.requires_grad_(False)
-            self.head = nn.Linear(sizes["units"], sizes["num_classes"])
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            """Return logits."""
-            return self.head(self.lstm(x)[0][:, -1])
-
     if name == "lstm":
-        model = Recurrent()
+        model = Recurrent(sizes["features"], sizes["units"], sizes["num_classes"], layers=2)
     elif name == "resnet50":
         import torchvision
 
@@ -231,24 +215,6 @@ def peak() -> None:
     say(device=name, peak=2 * size**3 / min(seconds))
 
 
-@contextlib.contextmanager
-def watched(found: list[float]) -> Iterator[None]:
-    """Collect the device's utilisation in percent while the context is open; nothing where there is no nvidia-smi."""
-    command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"]
-    try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        yield
-        return
-    reader = threading.Thread(target=lambda: found.extend(float(line) for line in process.stdout or ()))
-    reader.start()
-    try:
-        yield
-    finally:
-        process.kill()
-        reader.join()
-
-
 def started(side: str, name: str, options: argparse.Namespace, log: Path) -> subprocess.Popen[str]:
     """Start the process of a side."""
     root = str(Path(__file__).parents[1])
@@ -280,21 +246,23 @@ def answer(process: subprocess.Popen[str], key: str) -> Any:
 
 def compare(names: list[str], options: argparse.Namespace, fastest: float) -> None:
     """Measure all sides of some models and print their rows."""
-    sides = options.sides
-    logs = {(name, side): options.logs / f"{name}-{side.replace(', ', '-')}.txt" for name in names for side in sides}
+    logs = {
+        (name, side): options.logs / f"{name}-{side.replace(', ', '-')}.txt" for name in names for side in options.sides
+    }
     processes = {key: started(key[1], key[0], options, log) for key, log in logs.items()}
     parameters = {key: answer(process, "parameters") for key, process in processes.items()}
     for process in processes.values():
         answer(process, "ready")
     for name in names:
         sizes = sizes_of(name, options.tiny)
-        counts = {parameters[name, side] for side in sides} - {None}
+        counts = {parameters[name, side] for side in options.sides} - {None}
         if len(counts) > 1:
             raise RuntimeError(f"{name}: the networks are not equal, parameters are {counts}")
         rates = {}
-        for side in sides:
-            process, busy, seconds = processes[name, side], [], None
-            with watched(busy), contextlib.suppress(BrokenPipeError):
+        for side in options.sides:
+            process, seconds = processes[name, side], None
+            seen: list[tuple[float, float]] = []
+            with sides.watched(seen), contextlib.suppress(BrokenPipeError):
                 print("go", file=process.stdin, flush=True)
                 seconds = answer(process, "seconds")
             if seconds is None:
@@ -304,7 +272,7 @@ def compare(names: list[str], options: argparse.Namespace, fastest: float) -> No
             ratio = f"{rates[side] / rates[BASE]:.2f}" if BASE in rates else ""
             share = rates[side] * operations(name, sizes) / fastest
             tokens = f"{rates[side] * sizes['length']:,.0f}" if name in ("gpt2", "lstm") else ""
-            used = f"{statistics.median(busy):.0f} %" if busy else ""
+            used = f"{statistics.median(share for share, _ in seen):.0f} %" if seen else ""
             told = f"{max(counts):,} | {side} | {rates[side]:,.1f} | {tokens} | {share:.0%} | {used} | {ratio}"
             print(f"| {name} | {sizes['batch']} | {told} |", flush=True)
     for process in processes.values():

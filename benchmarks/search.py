@@ -127,13 +127,12 @@ def fitted(
     )
 
 
-def run_kerasdl(data: Any, folder: Path, minutes: float, seed: int) -> None:
-    """Search with this kit, train the winner on all but the test split, and write what it says itself."""
-    begun = time.time()
+def searched(data: Any, *, minutes: float, directory: Path, seed: int, workers: int | None = None) -> Any:
+    """Return the outcome of a search with this kit."""
     from kerasdl.tuning import search
     from recipes import image_classification
 
-    outcome = search(
+    return search(
         image_classification,
         data,
         space=space,
@@ -144,11 +143,18 @@ def run_kerasdl(data: Any, folder: Path, minutes: float, seed: int) -> None:
         max_trials=10_000,
         finalists=1,
         repeats=1,
-        budget_minutes=SEARCHING * minutes,
-        directory=folder / "search",
+        budget_minutes=minutes,
+        workers=workers,
+        directory=directory,
         seed=seed,
         verbose=0,
     )
+
+
+def run_kerasdl(data: Any, folder: Path, minutes: float, seed: int) -> None:
+    """Search with this kit, train the winner on all but the test split, and write what it says itself."""
+    begun = time.time()
+    outcome = searched(data, minutes=SEARCHING * minutes, directory=folder / "search", seed=seed)
     found = {"test": outcome.best.metrics["accuracy"], "searched": time.time() - begun}
     (folder / DONE).write_text(json.dumps(found))
     found |= {"refitted": outcome.refit(verbose=0).metrics["accuracy"], "seconds": time.time() - begun}

@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
 import tempfile
-import threading
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
-from search import EPOCHS, IMAGES, space
+import sides
+from search import IMAGES, searched
 
 import kerasdl
-from kerasdl.tuning import search
-from recipes import image_classification
 
 
 def dataset() -> kerasdl.data.Dataset:
@@ -33,21 +31,6 @@ def dataset() -> kerasdl.data.Dataset:
     chosen = np.random.default_rng(0).permutation(len(x))[:IMAGES]
     (x, y), test = ((x[..., None], y) for x, y in ((x[chosen], y[chosen]), test))
     return kerasdl.data.load(((x, y), test), validation_fraction=0.2)
-
-
-def watch(found: list[tuple[float, float]]) -> subprocess.Popen[str] | None:
-    """Collect utilisation in percent and memory in MiB until the process that is returned is killed."""
-    command = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits", "-lms", "500"]
-    try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        return None
-    lines = process.stdout or ()
-    threading.Thread(
-        target=lambda: found.extend(tuple(map(float, line.split(","))) for line in lines),  # type: ignore[misc]
-        daemon=True,
-    ).start()
-    return process
 
 
 def main() -> None:
@@ -61,29 +44,11 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for workers in options.workers:
         seen: list[tuple[float, float]] = []
-        process = watch(seen)
         began = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder:
-            outcome = search(
-                image_classification,
-                data,
-                space=space,
-                architecture="cnn",
-                epochs=EPOCHS,
-                objective="val_accuracy",
-                tuner="hyperband",
-                max_trials=10_000,
-                finalists=1,
-                repeats=1,
-                budget_minutes=options.minutes,
-                workers=workers,
-                directory=f"{folder}/search",
-                seed=0,
-                verbose=0,
-            )
+        with tempfile.TemporaryDirectory() as folder, sides.watched(seen):
+            directory = Path(folder) / "search"
+            outcome = searched(data, minutes=options.minutes, directory=directory, seed=0, workers=workers)
             seconds = time.perf_counter() - began
-        if process is not None:
-            process.kill()
         faults = {row["reason"] for row in outcome.table if row["status"] == "failed"}
         trained = [row for row in outcome.table if row["epochs"]]
         minutes = seconds / 60

@@ -1,7 +1,7 @@
 """Training steps of several libraries side by side: a process for each, in turns, medians count.
 
-Here belongs what `transformer_speed.py`, `lstm.py`, `training_speed.py`, `inference_speed.py` and `time_to_accuracy.py`
-share.
+Here belongs what `transformer_speed.py`, `lstm.py`, `training_speed.py`, `inference_speed.py`, `time_to_accuracy.py`,
+`gpu_speed.py` and `search_gpu.py` share.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -149,3 +150,27 @@ def take_turns(
         for process in processes.values():
             process.close()
     return seconds, faults, parameters
+
+
+@contextlib.contextmanager
+def watched(found: list[tuple[float, float]]) -> Iterator[None]:
+    """Collect a GPU's utilisation in percent and memory in MiB meanwhile; nothing where there is no nvidia-smi."""
+    command = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits", "-lms", "200"]
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    except FileNotFoundError:
+        yield
+        return
+
+    def read() -> None:
+        for line in process.stdout or ():
+            share, used = line.split(",")
+            found.append((float(share), float(used)))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        reader.join()

@@ -92,13 +92,15 @@ def resnet18() -> nn.Module:
 
 
 class Recurrent(nn.Module):
-    """An LSTM of 128 units whose end goes to the logits; of two biases, of which Keras has one, the other stays 0."""
+    """An LSTM whose end goes to the logits; of two biases, of which Keras has one, the other stays 0."""
 
-    def __init__(self) -> None:
+    def __init__(self, features: int = 28, units: int = 128, classes: int = 10, *, layers: int = 1) -> None:
         super().__init__()
-        self.lstm, self.head = nn.LSTM(28, 128, batch_first=True), nn.Linear(128, 10)
-        nn.init.zeros_(self.lstm.bias_hh_l0)
-        self.lstm.bias_hh_l0.requires_grad_(False)
+        self.lstm, self.head = nn.LSTM(features, units, layers, batch_first=True), nn.Linear(units, classes)
+        for layer in range(layers):
+            bias = getattr(self.lstm, f"bias_hh_l{layer}")
+            nn.init.zeros_(bias)
+            bias.requires_grad_(False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits."""
