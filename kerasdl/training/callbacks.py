@@ -12,6 +12,8 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from kerasdl.training.event_file import EventFile
+
 
 class BestEpoch(keras.callbacks.EarlyStopping):
     """Keep the weights of the best epoch; an epoch whose monitored value is not finite is never the best.
@@ -48,9 +50,6 @@ class LearningRateRecord(keras.callbacks.Callback):
 class EpochLog(keras.callbacks.Callback):
     """Write what an epoch ended with for TensorBoard, in the folders and under the names that Keras's callback takes.
 
-    Keras's own needs TensorFlow on every backend, which takes seconds and memory to import, on a GPU that of another
-    backend too.
-
     Args:
         directory: Where the folders "train" and "validation" go.
     """
@@ -58,27 +57,22 @@ class EpochLog(keras.callbacks.Callback):
     def __init__(self, directory: Path):
         super().__init__()
         self._directory = directory
-        self._writers: dict[str, Any] = {}
+        self._files: dict[str, EventFile] = {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the values of `logs`."""
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-
         for name, value in (logs or {}).items():
             folder = "validation" if name.startswith("val_") else "train"
-            if folder not in self._writers:
-                self._writers[folder] = EventFileWriter(str(self._directory / folder))
-            summary = scalar_pb(f"epoch_{name.removeprefix('val_')}", float(value))
-            self._writers[folder].add_event(Event(step=epoch, wall_time=time.time(), summary=summary))
-        for writer in self._writers.values():
-            writer.flush()
+            if folder not in self._files:
+                self._files[folder] = EventFile(self._directory / folder)
+            self._files[folder].write(epoch, {f"epoch_{name.removeprefix('val_')}": float(value)})
+        for file in self._files.values():
+            file.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Close the files."""
-        for writer in self._writers.values():
-            writer.close()
+        for file in self._files.values():
+            file.close()
 
 
 class ProgressDisplay(keras.callbacks.Callback):

@@ -7,7 +7,6 @@ the batch alone, so that a run repeats to the bit, and one that was killed goes 
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 
 from kerasdl.training.batches import TrainingBatches
+from kerasdl.training.event_file import EventFile
 from kerasdl.training.update import Look, averages, gradients, kernel_name, kernels, look, moved
 
 # Batches between two observations: at least so many, and a share of those that were trained. Watching two updates
@@ -48,7 +48,7 @@ class GradientLog(keras.callbacks.Callback):
         self._next = 0
         self._begins = 0
         self._before: tuple[int, Look] | None = None
-        self._writer: Any = None
+        self._file: EventFile | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Look up what is to be watched."""
@@ -90,8 +90,8 @@ class GradientLog(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Hand the log over."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._file is not None:
+            self._file.close()
         names = [kernel_name(variable.path) for _, variable in self._kernels]
         add(self._into, names, self._rows, batch_size=self._batches.batch_size * self._accumulated())
 
@@ -129,22 +129,14 @@ class GradientLog(keras.callbacks.Callback):
         self._rows.append(row)
         if self._log_directory is None:
             return
-        # TensorBoard's own writer: TensorFlow's would have to be compiled, for longer than small networks train.
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.plugins.histogram.summary_v2 import histogram_pb
-        from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-
-        if self._writer is None:
-            self._writer = EventFileWriter(str(self._log_directory / "gradients"))
+        if self._file is None:
+            self._file = EventFile(self._log_directory / "gradients")
         each = row[len(HEAD) :].reshape(-1, len(EACH))
         for (_, variable), values, gradient in zip(self._kernels, each, found, strict=True):
             name = kernel_name(variable.path)
-            summaries = [scalar_pb(f"{kind}/{name}", value) for kind, value in zip(EACH, values, strict=True)]
-            if np.isfinite(gradient).all():
-                summaries.append(histogram_pb(f"gradients/{name}", gradient))
-            for summary in summaries:
-                self._writer.add_event(Event(step=int(row[0]), wall_time=time.time(), summary=summary))
+            numbers = {f"{kind}/{name}": value for kind, value in zip(EACH, values, strict=True)}
+            finite = {f"gradients/{name}": gradient} if np.isfinite(gradient).all() else {}
+            self._file.write(int(row[0]), numbers, finite)
 
     def _accumulated(self) -> int:
         return getattr(self.model.optimizer, "gradient_accumulation_steps", None) or 1
