@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasdl import InputError, models
+from kerasdl import InputError, models, recurrent_blocks, training
 
 array = keras.ops.convert_to_numpy
 
@@ -50,3 +50,18 @@ def test_padding_on_the_right_changes_nothing(keywords: dict[str, Any]) -> None:
 def test_bad_arguments(argument: str, value: object) -> None:
     with pytest.raises(InputError, match=argument):
         models.lstm_classifier(**{"input_shape": (None, 2), "num_classes": 3, argument: value})
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_an_lstm_is_float32_where_its_kernel_knows_no_short_numbers(
+    bidirectional: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recurrent_blocks, "accelerators", lambda: ["gpu:0"])
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with training.precision_policy("bfloat16"):
+        model = models.lstm_classifier((5, 2), 3, units=(4,), bidirectional=bidirectional)
+        gru = models.lstm_classifier((5, 2), 3, units=(4,), cell="gru")
+    recurrent = [layer for layer in model.layers if isinstance(layer, (keras.layers.LSTM, keras.layers.Bidirectional))]
+    assert [layer.compute_dtype for layer in recurrent] == ["float32"]
+    assert "bfloat16" in {layer.compute_dtype for layer in model.layers}
+    assert [layer.compute_dtype for layer in gru.layers if isinstance(layer, keras.layers.GRU)] == ["bfloat16"]
