@@ -104,7 +104,9 @@ def read(place: Path, last: int | None) -> dict[str, Any]:
         for name, value in logs[epoch].items():
             history.setdefault(name, []).append(float(value))
     steps = [after["seconds"] - before["seconds"] for before, after in itertools.pairwise(lines)]
-    apart = [step for step in steps if step > 0] or [line["seconds"] - line["first_step"] for line in lines]
+    # Lines of an earlier version know no first step.
+    firsts = [line["seconds"] - line["first_step"] for line in lines if "first_step" in line]
+    apart = [step for step in steps if step > 0] or firsts
     pace = {"legs": 1 + sum(step <= 0 for step in steps), "epoch": statistics.median(apart) if apart else None}
     return {"epochs": len(logs), "history": history, "pace": pace}
 

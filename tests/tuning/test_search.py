@@ -254,6 +254,8 @@ def test_the_pace_of_a_trial_leaves_out_the_starts_of_its_processes(tmp_path: Pa
         for epoch, seconds in ((1, 9.0), (2, 7.5), (3, 8.0), (4, 8.5))
     ]
     path = tmp_path / search_trial.EPOCHS_FILE
+    path.write_text('{"epoch": 1, "seconds": 9.0, "logs": {}}\n', encoding="utf-8")
+    assert search_rows.read(tmp_path, None)["pace"] == {"legs": 1, "epoch": None}
     path.write_text("\n".join(lines[:1]) + "\n", encoding="utf-8")
     assert search_rows.read(tmp_path, None)["pace"] == {"legs": 1, "epoch": 2.0}
     path.write_text("\n".join([*lines, '{"epoch": 5, "sec']) + "\n", encoding="utf-8")
