@@ -19,6 +19,8 @@ from kerasdl.tuning.spaces import Point
 from kerasdl.tuning.trial_rows import ranked
 
 TRIALS_FOLDER = "trials"
+ATTEMPTS, ATTEMPTS_LOST = 3, 10
+"""Times that a trial's process may end without having got any further, and that it may be lost with who trained it."""
 
 
 def place(folder: Path, row: Mapping[str, Any]) -> Path:
@@ -118,6 +120,26 @@ def _lines(place: Path) -> list[dict[str, Any]]:
         with contextlib.suppress(ValueError):  # cut short by a kill; the epoch is trained again
             found.append(json.loads(line))
     return found
+
+
+def crash(ends: Sequence[int | None], epochs: int) -> str | None:
+    """Return why a trial is given up, or None where it is tried again.
+
+    Args:
+        ends: How its processes have ended since it last got further: exit codes, and None where it was lost with the
+            machine or the process that trained it, which says little of the trial itself.
+        epochs: How many have been trained.
+    """
+    crashes = [code for code in ends if code is not None]
+    if len(crashes) >= ATTEMPTS:
+        code = crashes[-1]
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        memory = " (SIGKILL: often the system, when memory has run out)" if code == -9 else ""
+        return f"ended {len(crashes)} times by {how}{memory} after epoch {epochs}"
+    if len(ends) >= ATTEMPTS_LOST:
+        lost = len(ends) - len(crashes)
+        return f"{lost} times lost with the machine or the process that trained it after epoch {epochs}"
+    return None
 
 
 def last_line(path: Path) -> str:

@@ -19,8 +19,6 @@ from kerasdl.tuning import log, pool, proposers
 from kerasdl.tuning.table import LiveTable
 from kerasdl.tuning.trial_rows import best_of, ranked
 
-ATTEMPTS = 3
-"""Times that a trial may be killed from outside without having got any further."""
 POLL_SECONDS = 0.25
 
 
@@ -57,7 +55,7 @@ class Search:
         self._log = log.EventLog(folder)
         self._pool: pool.Crew | None = None
         self._running: dict[str, dict[str, Any]] = {}
-        """What runs, by its name: "row", "begun", "attempts", "epochs"."""
+        """What runs, by its name: "row", "begun", "ends" without a further epoch, "epochs"."""
         self._brought = any(event.get("last") for event in self._log.before)
         self._begun = time.monotonic()
         self._before = max((event.get("elapsed", 0.0) for event in self._log.before), default=0.0)
@@ -176,7 +174,7 @@ class Search:
         place = self._place(row)
         place.mkdir(parents=True, exist_ok=True)
         name = place.name
-        attempts = self._running.get(name, {}).get("attempts", 0)
+        ends = self._running.get(name, {}).get("ends", [])
         (place / search_trial.END_FILE).unlink(missing_ok=True)
         self._running[name] = {
             "row": row,
@@ -184,7 +182,7 @@ class Search:
             # It goes on beyond the budget, and the proposer hears nothing of it.
             "last": leg.get("last", False),
             "begun": time.monotonic(),
-            "attempts": attempts,
+            "ends": ends,
             "epochs": search_rows.read(place, None)["epochs"],
             "timed_out": "",
         }
@@ -230,17 +228,16 @@ class Search:
                 self._pool.kill(name)
         self._show()
 
-    def _crashed(self, leg: dict[str, Any], code: int) -> None:
+    def _crashed(self, leg: dict[str, Any], code: int | None) -> None:
         row, place = leg["row"], self._place(leg["row"])
         epochs = search_rows.read(place, None)["epochs"]
-        leg["attempts"] = leg["attempts"] + 1 if epochs <= leg["epochs"] else 1
-        if leg["attempts"] < ATTEMPTS:
+        leg["ends"] = [*(leg["ends"] if epochs <= leg["epochs"] else []), code]
+        reason = search_rows.crash(leg["ends"], epochs)
+        if reason is None:
             self._launch(row, leg)
             return
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         said = search_rows.last_line(place / search_trial.LOG_FILE)
-        memory = " (SIGKILL: often the system, when memory has run out)" if code == -9 else ""
-        self._end(row, "crashed", f"ended {ATTEMPTS} times by {how}{memory} after epoch {epochs}{said}", leg["until"])
+        self._end(row, "crashed", reason + said, leg["until"])
 
     def _end(self, row: dict[str, Any], status: str, reason: str, until: int | None) -> None:
         place = self._place(row)

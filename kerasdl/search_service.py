@@ -9,7 +9,6 @@ whole of them the chief gives the trial to another: two processes never train in
 from __future__ import annotations
 
 import json
-import signal
 import threading
 import time
 import traceback
@@ -69,7 +68,7 @@ class RemotePool:
         self._waiting: list[dict[str, Any]] = []
         self._leases: dict[str, Lease] = {}
         """By token."""
-        self._ends: dict[str, tuple[int, dict[str, Any] | None]] = {}
+        self._ends: dict[str, tuple[int | None, dict[str, Any] | None]] = {}
         """Exit code, and what the trial's process wrote at its end, by the trial's name."""
         self._heard: dict[str, float] = {}
         """When each worker was heard of last."""
@@ -106,12 +105,12 @@ class RemotePool:
         with self._changed:
             if any(request["name"] == name for request in self._waiting):
                 self._waiting = [request for request in self._waiting if request["name"] != name]
-                self._ends[name] = (-signal.SIGKILL, None)
+                self._ends[name] = (None, None)
             for lease in self._leases.values():
                 lease.taken = lease.taken or lease.name == name
 
-    def poll(self, seconds: float) -> list[tuple[str, int]]:
-        """Wait for ends of trials, `seconds` at most, and return names and exit codes; -9 for a worker gone silent."""
+    def poll(self, seconds: float) -> list[tuple[str, int | None]]:
+        """Wait for ends of trials, `seconds` at most, and return names and exit codes; None where a worker is gone."""
         with self._changed:
             self._give_up()
             if not self.running & self._ends.keys():
@@ -140,7 +139,7 @@ class RemotePool:
         now = time.monotonic()
         for token, lease in list(self._leases.items()):
             if now - lease.heard > self._worker_seconds:
-                self._end(token, -signal.SIGKILL, None)
+                self._end(token, None, None)
                 self._heard.pop(lease.tuner_id, None)
 
     # The calls of workers; each has the lock.
@@ -157,7 +156,7 @@ class RemotePool:
             if not lease.taken:
                 lease.heard = time.monotonic()
                 return self._handed(token, lease)
-            self._end(token, -signal.SIGKILL, None)  # it has never begun
+            self._end(token, None, None)  # it has never begun
         if not self._waiting:
             return wire.Message("", wire.IDLE, {})
         request, token = self._waiting[0], uuid.uuid4().hex
@@ -180,14 +179,14 @@ class RemotePool:
         """Note the end of a trial; what a worker says that was given up is not heard."""
         if message.trial_id in self._leases:
             end = message.content.get("end")
-            code = int(message.content.get("code", -signal.SIGKILL))
-            self._end(message.trial_id, code, end if isinstance(end, dict) else None)
+            code = message.content.get("code")
+            self._end(message.trial_id, None if code is None else int(code), end if isinstance(end, dict) else None)
 
     def _handed(self, token: str, lease: Lease) -> wire.Message:
         content = {"request": lease.request, "worker_seconds": self._worker_seconds}
         return wire.Message(token, wire.RUNNING, content)
 
-    def _end(self, token: str, code: int, end: dict[str, Any] | None) -> None:
+    def _end(self, token: str, code: int | None, end: dict[str, Any] | None) -> None:
         lease = self._leases.pop(token)
         (self._folder / lease.name / LEASE_FILE).unlink(missing_ok=True)
         self._ends[lease.name] = (code, end)

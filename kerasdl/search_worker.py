@@ -26,7 +26,8 @@ LONGEST_PAUSE = 4.0
 """Seconds between two attempts to reach the chief, at most."""
 PATIENCE = 10
 """A worker gives up when its chief was away for so many times `worker_seconds`."""
-SIGKILLED = -9
+LOST = {"code": None, "end": None}
+"""How a trial has ended that was not trained to an end of its own here."""
 
 
 @dataclass
@@ -115,7 +116,7 @@ class Worker:
         for name, code in self._crew.poll(POLL_SECONDS):
             for place in self._places:
                 if place.started and place.name == name:
-                    place.end = {"code": code, "end": self._read_end(name)}
+                    place.end = {"code": None if place.killed else code, "end": self._read_end(name)}
                     place.due = 0.0
         for place in self._places:
             # The chief waits twice as long before it gives the trial to another.
@@ -185,7 +186,7 @@ class Worker:
             place.killed = True
             self._crew.kill(place.name)
         elif not place.started:
-            place.end = {"code": SIGKILLED, "end": None}
+            place.end = LOST
 
     def _clear(self, place: Place) -> None:
         place.token, place.request, place.end = "", None, None
@@ -217,6 +218,6 @@ class Worker:
         try:
             for place in self._places:
                 if place.token:
-                    self._client.end_trial(place.token, place.end or {"code": SIGKILLED, "end": None})
+                    self._client.end_trial(place.token, place.end or LOST)
         except wire.Unreachable:
             return  # the chief will miss this worker

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 STARTS = 5
-"""Times in a row that a server may die before it has started anything."""
+"""Times in a row that a server may die before it is ready."""
 
 
 class Crew(Protocol):
@@ -35,8 +34,11 @@ class Crew(Protocol):
     def kill(self, name: str) -> None:
         """Stop a trial; its end is reported as any other's."""
 
-    def poll(self, seconds: float) -> list[tuple[str, int]]:
-        """Wait for ends of trials, `seconds` at most, and return names and exit codes."""
+    def poll(self, seconds: float) -> list[tuple[str, int | None]]:
+        """Wait for ends of trials, `seconds` at most, and return names and exit codes; None for one that was lost.
+
+        A lost one has not ended by itself: who trained it is gone.
+        """
 
     def close(self) -> None:
         """End all of it."""
@@ -95,10 +97,10 @@ class Pool:
         """Kill a child; its end is reported as any other's."""
         self._send({"kill": name})
 
-    def poll(self, seconds: float) -> list[tuple[str, int]]:
+    def poll(self, seconds: float) -> list[tuple[str, int | None]]:
         """Wait for ends of children, `seconds` at most, and return names and exit codes; -9 for SIGKILL.
 
-        All children of a server that died have died with it.
+        All children of a server that died have died with it: None.
         """
         if self._server is None:
             time.sleep(seconds)
@@ -114,11 +116,12 @@ class Pool:
         if not content:
             return self._died()
         *lines, self._waiting = (self._waiting + content).split(b"\n")
-        ends = []
+        ends: list[tuple[str, int | None]] = []
         for line in lines:
             message = json.loads(line)
-            if "ended" in message:
+            if "ready" in message:
                 self._failures = 0
+            if "ended" in message:
                 self.running.discard(message["ended"])
                 ends.append((message["ended"], message["code"]))
         return ends
@@ -157,7 +160,7 @@ class Pool:
             self._server.stdin.write(json.dumps(message).encode() + b"\n")
             self._server.stdin.flush()
 
-    def _died(self) -> list[tuple[str, int]]:
+    def _died(self) -> list[tuple[str, int | None]]:
         self._failures += 1
         code = self._server.wait() if self._server is not None else 0
         self.close()
@@ -168,7 +171,7 @@ class Pool:
                 + " ".join(said)
                 + f" See {self._log}."
             )
-        ends = [(name, -signal.SIGKILL) for name in self.running]
+        ends: list[tuple[str, int | None]] = [(name, None) for name in self.running]
         self.running.clear()
         return ends
 
