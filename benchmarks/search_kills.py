@@ -198,7 +198,8 @@ def main() -> None:
         told = ", ".join(f"{count} × {kind}" for kind, count in sorted(killed.items()))
         told += f" | {searches} | " + " | ".join("equal" if same[part] else "DIFFERENT" for part in same)
         rows.append(f"| {name} | {told} |")
-    print("\n| search | killed | searches | " + " | ".join(undisturbed) + " |\n|---|---|---|" + "---|" * len(undisturbed))
+    heads = ["search", "killed", "searches", *undisturbed]
+    print("\n| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     print("\n".join(rows))
     print(f"{len(undisturbed['table'])} trials; nothing was lost, repeated or left" if equal else f"see {root}")
     sys.exit(0 if equal else 1)

@@ -81,7 +81,8 @@ class Search:
             self._launch(self._row_of(event), event)
         stopped = False
         while True:
-            while not stopped and len(self._running) < crew.places and not self._is_over_budget():
+            # A chief whose workers have not come, or have gone, still finds out that nothing is left to train.
+            while not stopped and len(self._running) < max(crew.places, 1) and not self._is_over_budget():
                 proposal = self._proposer.next()
                 if isinstance(proposal, str):
                     stopped = proposal == proposers.STOP

@@ -356,6 +356,8 @@ def test_a_search_with_a_killed_worker_and_a_killed_chief_ends_as_one_on_a_singl
         outcome = machines.outcome("chief", chief)
         assert machines.outcome("second", second) == outcome, "a worker returns the chief's outcome"
         assert machines.outcome("alone", alone) == outcome, "to the last bit"
+        again = machines.outcome("chief-again", machines.start("chief-again"))
+        assert again == outcome, "a chief finds the outcome without any worker"
         assert until(lambda: not machines.left())
     finally:
         machines.end()
