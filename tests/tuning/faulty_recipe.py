@@ -12,9 +12,9 @@ import kerasdl
 from recipes import image_classification
 
 DATA_KEYWORDS: tuple[str, ...] = ()
-FAULTS = ("none", "raises", "memory", "dies", "hangs", "refused", "not_finite", "loses_server")
+FAULTS = ("none", "raises", "memory", "dies", "hangs", "refused", "not_finite")
 LOSSES = 6
-"""Times that the process is killed that starts trials."""
+"""Times that the process which starts trials is killed, by the fault "loses_server"."""
 
 
 def train(data: Any = "digits", *, fault: str = "none", epochs: int = 1, **arguments: Any) -> kerasdl.Result:
