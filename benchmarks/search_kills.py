@@ -189,7 +189,7 @@ def main() -> None:
     ):
         print(f"{name}, {kills} kills", flush=True)
         killed, same, searches = collections.Counter[str](), dict.fromkeys(undisturbed, True), 0
-        while killed.total() < kills:
+        while searches == 0 or killed.total() < kills:
             found, more = run(root / f"{name.replace(' ', '_')}_{searches}", roles, kills - killed.total(), draw)
             killed.update(more)
             searches += 1
